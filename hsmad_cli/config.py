@@ -1,0 +1,240 @@
+"""Configuration as data: frozen dataclasses, TOML in, canonical JSON out.
+
+A preset is a TOML file whose tables are the fields of `Config`. A small diff file names the preset it departs from with
+`base = "..."`. The configuration of a trained model travels inside its checkpoint as canonical JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+from hsmad_cli.errors import ConfigError
+
+T = TypeVar("T")
+
+LEVELS = ("event", "local", "global")
+
+
+@dataclass(frozen=True)
+class CodecConfig:
+    """The waveform VAE. Encoder and decoder lists run from the audio rate to the latent rate."""
+
+    sample_rate: int = 44100
+    strides: tuple[int, ...] = (6, 3, 7, 7)
+    encoder_channels: tuple[int, ...] = (64, 128, 224, 320)
+    decoder_channels: tuple[int, ...] = (96, 192, 320, 512)
+    kernels: tuple[int, ...] = (7, 7, 5, 3)
+    dilations: tuple[int, ...] = (1, 3, 9)
+    latent_channels: int = 96
+
+    @property
+    def hop_length(self) -> int:
+        hop = 1
+        for stride in self.strides:
+            hop *= stride
+        return hop
+
+    @property
+    def frame_rate(self) -> tuple[int, int]:
+        """Latent frames a second, T_H, as an exact ratio (numerator, denominator)."""
+        return self.sample_rate, self.hop_length
+
+
+@dataclass(frozen=True)
+class HSEConfig:
+    """Hierarchical score encoder [2.2]: three stages at T_H, T_M, T_L. Windows are in frames of their level, 0 = full."""
+
+    block: str = "conformer"
+    width: int = 256
+    heads: int = 4
+    depths: tuple[int, int, int] = (3, 1, 1)
+    kernel: int = 7
+    windows: tuple[int, int, int] = (128, 128, 256)
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """MRCI U-Net [2.3, figure 1]: widths at T_H, T_M, T_L; residual layers per down block, bottleneck, up block."""
+
+    widths: tuple[int, int, int] = (384, 320, 320)
+    depths: tuple[int, int, int] = (4, 2, 2)
+    heads: int = 6
+    kernel: int = 3
+    tca_windows: tuple[int, int, int] = (32, 64, 64)
+    inject: tuple[str, ...] = LEVELS
+    skip_modulation: bool = True
+    skip_gate: float = 1e-3
+
+
+@dataclass(frozen=True)
+class StyleConfig:
+    """Style encoder [2.4]: `builtin`, `clap` or `t5`; `width` is D of F_style."""
+
+    encoder: str = "builtin"
+    width: int = 256
+    text_width: int = 192
+    depth: int = 3
+    heads: int = 4
+    vocabulary: int = 4096
+    max_tokens: int = 48
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """Objective [2.5.1] and condition dropout [2.5.2]."""
+
+    objective: str = "v"
+    schedule: str = "cosine"
+    dropout: str = "decoupled"
+    dropout_score: float = 0.1
+    dropout_style: float = 0.2
+    uniform_levels: float = 0.5
+    level_mean: float = 0.5
+    level_std: float = 1.0
+
+
+@dataclass(frozen=True)
+class AuxiliaryConfig:
+    """Auxiliary tasks [4.1.3]: weights of the losses that are added to the diffusion loss; 0 leaves a task out."""
+
+    chord: float = 0.05
+    tempo: float = 0.02
+    key: float = 0.02
+
+
+@dataclass(frozen=True)
+class DenoiserConfig:
+    """Everything that a denoiser checkpoint must know. `ratios` = (R1, R2)."""
+
+    ratios: tuple[int, int] = (4, 4)
+    hse: HSEConfig = field(default_factory=HSEConfig)
+    unet: UNetConfig = field(default_factory=UNetConfig)
+    auxiliary: AuxiliaryConfig = field(default_factory=AuxiliaryConfig)
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training stage. `batch` is per process. `crop_frames` and `context_frames` are latent frames at T_H."""
+
+    steps: int = 10_000
+    batch: int = 32
+    learning_rate: float = 1e-3
+    warmup: int = 500
+    decay: int = 0
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema: float = 0.9995
+    precision: str = "bf16"
+    compile: bool = False
+    crop_frames: int = 1008
+    context_frames: int = 512
+    log_every: int = 50
+    save_every: int = 1000
+    seconds: float = 0.0
+    adversarial_from: int = 0
+    latent_noise: float = 0.05
+
+
+@dataclass(frozen=True)
+class Config:
+    """A preset: the models and the training of each stage."""
+
+    name: str = "base"
+    codec: CodecConfig = field(default_factory=CodecConfig)
+    denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
+    style: StyleConfig = field(default_factory=StyleConfig)
+    train_vae: TrainConfig = field(default_factory=TrainConfig)
+    train_style: TrainConfig = field(default_factory=TrainConfig)
+    train_denoiser: TrainConfig = field(default_factory=TrainConfig)
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that come with the package."""
+    folder = resources.files("hsmad_cli") / "presets"
+    return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_preset(name: str) -> Config:
+    """The configuration of a shipped preset or of a TOML file, its `base` applied first.
+
+    Raises ConfigError naming the file, table and key at fault.
+    """
+    tables = _read_tables(name, ())
+    return from_dict(Config, tables, where=f"preset {name}")
+
+
+def _read_tables(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
+    if name in seen:
+        raise ConfigError(f"preset {name} is its own base: {' -> '.join((*seen, name))}")
+    path = Path(name) if name.endswith(".toml") else resources.files("hsmad_cli") / "presets" / f"{name}.toml"
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"no preset {name!r}", f"presets: {', '.join(preset_names())}, or a .toml file") from None
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"preset {name}: {error}") from error
+    base = tables.pop("base", None)
+    if base is None:
+        return tables
+    return _merge(_read_tables(str(base), (*seen, name)), tables)
+
+
+def _merge(base: Mapping[str, Any], diff: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in diff.items():
+        both_tables = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both_tables else value
+    return merged
+
+
+def from_dict(cls: type[T], values: Mapping[str, Any], where: str = "config") -> T:
+    """A frozen dataclass from nested mappings; unknown keys and wrong types raise ConfigError."""
+    hints = get_type_hints(cls)
+    unknown = sorted(set(values) - set(hints))
+    if unknown:
+        raise ConfigError(f"{where}: unknown key {unknown[0]!r}", f"keys here: {', '.join(hints)}")
+    return cls(**{key: _convert(hints[key], value, f"{where}.{key}") for key, value in values.items()})
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    if is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where}: expected a table, got {value!r}")
+        return from_dict(hint, value, where)  # type: ignore[arg-type]
+    if getattr(hint, "__origin__", None) is tuple:
+        return _convert_tuple(hint, value, where)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise ConfigError(f"{where}: expected {hint.__name__}, got {value!r}")
+    return value
+
+
+def _convert_tuple(hint: Any, value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise ConfigError(f"{where}: expected a list, got {value!r}")
+    kinds = hint.__args__
+    if kinds[-1] is Ellipsis:
+        kinds = (kinds[0],) * len(value)
+    if len(kinds) != len(value):
+        raise ConfigError(f"{where}: expected {len(kinds)} values, got {len(value)}")
+    return tuple(_convert(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True)))
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """The fields of a configuration as nested dicts and lists."""
+    return {f.name: asdict(config)[f.name] for f in fields(config)}
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces, so that equal values are equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
