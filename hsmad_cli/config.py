@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from importlib import resources
 from pathlib import Path
@@ -53,6 +53,7 @@ class HSEConfig:
     block: str = "conformer"
     width: int = 256
     heads: int = 4
+    expansion: int = 2
     depths: tuple[int, int, int] = (3, 1, 1)
     kernel: int = 7
     windows: tuple[int, int, int] = (128, 128, 256)
@@ -61,12 +62,19 @@ class HSEConfig:
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """MRCI U-Net [2.3, figure 1]: widths at T_H, T_M, T_L; residual layers per down block, bottleneck, up block."""
+    """MRCI U-Net [2.3, figure 1]: widths at T_H, T_M, T_L; layers per down block (= per up block) and in the bottleneck.
+
+    `condition_width` is the width of the timestep and style codes. Layer n of the bottleneck has dilation
+    `bottleneck_dilation ** n`.
+    """
 
     widths: tuple[int, int, int] = (384, 320, 320)
-    depths: tuple[int, int, int] = (4, 2, 2)
-    heads: int = 6
+    depths: tuple[int, int, int] = (4, 1, 2)
+    heads: int = 3
+    head_width: int = 64
     kernel: int = 3
+    bottleneck_dilation: int = 2
+    condition_width: int = 256
     tca_windows: tuple[int, int, int] = (32, 64, 64)
     inject: tuple[str, ...] = LEVELS
     skip_modulation: bool = True
@@ -75,7 +83,7 @@ class UNetConfig:
 
 @dataclass(frozen=True)
 class StyleConfig:
-    """Style encoder [2.4]: `builtin`, `clap` or `t5`; `width` is D of F_style."""
+    """Style encoder [2.4]: `builtin`, `clap` or `t5`; `width` is D of F_style. `audio_channels`: of the audio tower."""
 
     encoder: str = "builtin"
     width: int = 256
@@ -84,6 +92,7 @@ class StyleConfig:
     heads: int = 4
     vocabulary: int = 4096
     max_tokens: int = 48
+    audio_channels: tuple[int, ...] = (32, 64, 128, 192)
 
 
 @dataclass(frozen=True)
@@ -121,14 +130,29 @@ class DenoiserConfig:
 
 
 @dataclass(frozen=True)
+class SampleConfig:
+    """How `sample` guides [2.5.2] and steps unless told otherwise: weights of score and style, guidance mode, sampler."""
+
+    w_h: float = 3.0
+    w_s: float = 2.0
+    guidance: str = "additive"
+    steps: int = 8
+    sampler: str = "dpm_solver_2m"
+
+
+@dataclass(frozen=True)
 class TrainConfig:
-    """One training stage. `batch` is per process. `crop_frames` and `context_frames` are latent frames at T_H."""
+    """One training stage. `batch` is per process. `crop_frames` and `context_frames` are latent frames at T_H.
+
+    The run ends after `steps`, or after `seconds` of wall-clock time if that is not 0. The rate warms up over `warmup`
+    steps, stays, and falls as a cosine over the last `decay` of the run (a fraction, 0 = never). `test_every` 0 = never.
+    """
 
     steps: int = 10_000
     batch: int = 32
     learning_rate: float = 1e-3
     warmup: int = 500
-    decay: int = 0
+    decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.01
     clip: float = 1.0
@@ -139,6 +163,7 @@ class TrainConfig:
     context_frames: int = 512
     log_every: int = 50
     save_every: int = 1000
+    test_every: int = 0
     seconds: float = 0.0
     adversarial_from: int = 0
     latent_noise: float = 0.05
@@ -163,12 +188,18 @@ def preset_names() -> list[str]:
     return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
-def load_preset(name: str) -> Config:
-    """The configuration of a shipped preset or of a TOML file, its `base` applied first.
+def load_preset(name: str, changes: Sequence[str] = ()) -> Config:
+    """The configuration of a shipped preset or of a TOML file, its `base` applied first, then `changes`.
 
-    Raises ConfigError naming the file, table and key at fault.
+    A change is one line of TOML, such as `train_vae.batch = 8`. Raises ConfigError naming the file, table and key at
+    fault.
     """
     tables = _read_tables(name, ())
+    for change in changes:
+        try:
+            tables = _merge(tables, tomllib.loads(change))
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{change!r} is no line of TOML: {error}", "e.g. train_vae.batch=8") from error
     return from_dict(Config, tables, where=f"preset {name}")
 
 

@@ -1,0 +1,68 @@
+"""The command line: run the app, turn an HsmadError into one line, one hint and its exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from hsmad_cli.commands.app import VERBS, app
+from hsmad_cli.commands.console import print_error
+from hsmad_cli.errors import HsmadError
+
+INTERRUPTED = 130
+READER_CLOSED = 141
+COMPLETION = "_HSMAD_COMPLETE"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `hsmad` with the arguments `argv` (default: those of the process) and return the exit code.
+
+    0 done, 1 a bug, 2 usage, 3 input, 4 config, 5 weights, 6 output, 7 non-finite, 8 in part, 130 interrupted,
+    141 the reader closed the pipe, 143 terminated.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    verb = arguments[0] if arguments and arguments[0] in VERBS else None
+    try:
+        _run(arguments)
+        sys.stdout.flush()
+    except typer.Exit as leaving:
+        return leaving.exit_code
+    except typer.TyperException as error:
+        hint = f"see hsmad {verb} --help" if verb else "see hsmad --help"
+        return print_error(verb, error.format_message(), hint, error.exit_code)
+    except HsmadError as error:
+        return print_error(verb, str(error), error.hint, error.exit_code)
+    except MemoryError:
+        return print_error(verb, "not enough memory", "try a shorter excerpt with --seconds, or a smaller model", 1)
+    except (KeyboardInterrupt, typer.Abort):
+        return print_error(verb, "interrupted", None, INTERRUPTED)
+    except BrokenPipeError:
+        _silence_stdout()
+        return READER_CLOSED
+    return 0
+
+
+def _run(arguments: list[str]) -> None:
+    command = typer.main.get_command(app)
+    if COMPLETION in os.environ:
+        command.main(arguments, prog_name="hsmad")
+        return
+    with command.make_context("hsmad", arguments) as context:
+        command.invoke(context)
+
+
+def _silence_stdout() -> None:
+    """Point stdout at nothing, so that the interpreter's last flush finds no closed pipe."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def run() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,61 @@
+"""hsmad dataset: a bank of clips to train on, rendered from scores on all cores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hsmad_cli.commands import options
+from hsmad_cli.commands.console import Console
+
+
+def dataset(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATA", help="A manifest, or a folder with one or with a MIDI pack.", show_default=False
+        ),
+    ],
+    cache: Annotated[Path, typer.Option("--cache", metavar="FOLDER", help="Where the bank is kept.")] = Path("cache"),
+    hours: Annotated[float, typer.Option("--hours", min=0, help="Music to make (0.635 GB an hour).")] = 1.0,
+    soundfont: Annotated[
+        list[Path] | None,
+        typer.Option("--soundfont", metavar="FILE", help="Soundfonts to draw from, each as often as it is named."),
+    ] = None,
+    split: Annotated[list[str] | None, typer.Option("--split", help="Splits to take (default: train).")] = None,
+    tier: Annotated[list[str] | None, typer.Option("--tier", help="Tiers to take (default: A).")] = None,
+    clip_seconds: Annotated[float, typer.Option("--clip-seconds", min=1, help="Length of a clip.")] = 48.0,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes (default: one a core).")] = None,
+    seed: options.Seed = 0,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Make clips from scores: audio, the notes that are heard in it, captions and targets; prints the bank's folder.
+
+    The bank depends on DATA, soundfonts, hours, clip length and seed, not on the workers; one that exists is kept.
+    """
+    from time import monotonic
+
+    from hsmad_cli.datasets.build import build_bank
+    from hsmad_cli.datasets.factory import FactoryOptions
+
+    console = Console("dataset", as_json, quiet)
+    chosen = {"splits": tuple(split or ("train",)), "tiers": tuple(tier or ("A",))}
+    began = monotonic()
+    with console.progress("clips") as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update()
+
+        folder = build_bank(
+            source, soundfont or (), hours, seed, workers, cache,
+            options=FactoryOptions(seconds=clip_seconds), progress=show, **chosen,
+        )  # fmt: skip
+    console.say(f"{folder} ({monotonic() - began:.0f} s)")
+    if as_json:
+        console.report({"bank": str(folder), "seconds": monotonic() - began})
+    else:
+        print(folder)

@@ -1,0 +1,37 @@
+"""Options that several verbs share, each spelt, described and checked in one place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Inputs = Annotated[list[str], typer.Argument(metavar="INPUT", help="Input files; - is stdin.", show_default=False)]
+Input = Annotated[str, typer.Argument(metavar="INPUT", help="Input file; - is stdin.", show_default=False)]
+Output = Annotated[
+    str | None,
+    typer.Option("-o", "--output", metavar="FILE", help="Output file, replaced if it exists; - is stdout."),
+]
+OutDir = Annotated[
+    Path | None,
+    typer.Option("--out-dir", metavar="FOLDER", help="Folder for the outputs of many inputs, named after them."),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace outputs that exist.")]
+Json = Annotated[bool, typer.Option("--json", help="Report as one JSON object a file (stderr if stdout has data).")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say only what went wrong.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Same seed, same bytes.")]
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+Device = Annotated[DeviceName, typer.Option("--device", help="Where to compute.")]
+Weights = Annotated[
+    str | None,
+    typer.Option("--weights", metavar="NAME|FILE", help="Denoiser, by name or file; the rest is found by its sha256."),
+]
+Codec = Annotated[str | None, typer.Option("--weights", metavar="NAME|FILE", help="Codec, by name or file.")]
+SoundFormat = Annotated[
+    Literal["wav", "flac"], typer.Option("--format", help="Format of outputs that -o does not name.")
+]
+Gain = Annotated[float, typer.Option("--gain", metavar="DB", help="Louder or softer by so many decibels.")]
+Instruments = Literal["free", "midi"]
+MaxMinutes = Annotated[float, typer.Option("--max-minutes", min=0, help="Refuse scores that are longer.")]

@@ -1,0 +1,131 @@
+"""hsmad sample: a score and a sentence in, music out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from hsmad_cli.commands import options
+from hsmad_cli.commands.console import Console
+from hsmad_cli.commands.jobs import Job, Source, plan_jobs, run_jobs, with_takes
+from hsmad_cli.config import SampleConfig
+from hsmad_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from hsmad_cli.pipeline import EncodedScore, Pipeline
+
+DEFAULT = SampleConfig()
+SAMPLERS = {"dpm": "dpm_solver_2m", "ddim": "ddim"}
+
+
+def sample(
+    inputs: options.Inputs,
+    style: Annotated[
+        str | None,
+        typer.Option("--style", metavar="TEXT", help="How it sounds; default: the score's caption; '': anything."),
+    ] = None,
+    wh: Annotated[float, typer.Option("--wh", help="How closely the score is followed.")] = DEFAULT.w_h,
+    ws: Annotated[
+        float | None,
+        typer.Option("--ws", help=f"How closely the style is followed.  [default: {DEFAULT.w_s}]", show_default=False),
+    ] = None,
+    cfg: Annotated[
+        Literal["additive", "nested", "anchored", "joint"], typer.Option("--cfg", help="How the two are combined.")
+    ] = DEFAULT.guidance,  # type: ignore[assignment]
+    steps: Annotated[int, typer.Option("--steps", min=1, max=1000, help="More is better and slower.")] = DEFAULT.steps,
+    sampler: Annotated[Literal["dpm", "ddim"], typer.Option("--sampler", help="DPM-Solver++(2M) or DDIM.")] = "dpm",
+    instruments: Annotated[
+        options.Instruments | None,
+        typer.Option(
+            "--instruments",
+            help="Who plays: free, as the words say; midi, as the score says.  [default: free with --style, else midi]",
+            show_default=False,
+        ),
+    ] = None,
+    start: Annotated[float, typer.Option("--start", min=0, help="Second of the song to begin at.")] = 0.0,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", min=0.1, help="Only so many seconds; the whole song by default.")
+    ] = None,
+    count: Annotated[
+        int, typer.Option("--count", min=1, help="So many versions, <stem>-<seed>, with seeds that count up.")
+    ] = 1,
+    gain: options.Gain = 0.0,
+    seed: options.Seed = 0,
+    weights: options.Weights = None,
+    device: options.Device = "auto",
+    max_minutes: options.MaxMinutes = 60,
+    output: options.Output = None,
+    out_dir: options.OutDir = None,
+    sound_format: options.SoundFormat = "wav",
+    force: options.Force = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Turn a score and a sentence into music.
+
+    The score is MIDI, or the npz of render-srm or encode; the music is WAV or FLAC.
+
+    Without -o the sound goes to stdout if that is a pipe or a file, and to <stem>.wav here if it is a terminal.
+    """
+    from hsmad_cli.files.audio import audio_format, write_audio
+
+    console = Console("sample", as_json, quiet, verbose)
+    if cfg == "joint" and ws is not None:
+        raise UsageError("--cfg joint has one weight, --wh, for score and style together", "leave --ws out")
+    settings = SampleConfig(wh, DEFAULT.w_s if ws is None else ws, cfg, steps, SAMPLERS[sampler])
+    jobs = plan_jobs(inputs, output, out_dir, f".{sound_format}", force)
+    if count > 1:
+        jobs = with_takes(jobs, [str(seed + take) for take in range(count)])
+    written_as = sound_format if jobs[0].to_stdout else audio_format(jobs[0].target)
+    shown = instruments or ("midi" if style is None else "free")
+    load = cache(lambda: _load(console, weights, device))
+    encode = lru_cache(1)(lambda source: _encode(console, source, load(), shown, max_minutes))
+
+    def work(job: Job) -> Mapping[str, Any]:
+        from dataclasses import asdict
+
+        score, pipeline, take_seed = encode(job.source), load(), seed + job.take
+        words = score.caption if style is None else style
+        with console.following(job.source.name, parts=2) as bar:
+            audio = pipeline.sample(
+                score, words, settings, seed=take_seed, start_s=start, seconds=seconds, progress=bar.follow
+            )
+        audio *= 10 ** (gain / 20)
+        clipped = write_audio(job.target, audio, pipeline.codec.sample_rate, written_as, job.replace)
+        unknown = pipeline.style.unknown_words(words)
+        console.warn_clipped(job.source.name, clipped, audio.size)
+        if style and unknown:
+            console.warn(f"{job.source.name}: words the style encoder never saw: {', '.join(unknown)}")
+        return {
+            "seconds": audio.shape[1] / pipeline.codec.sample_rate,
+            "seed": take_seed,
+            "style": words,
+            "instruments": shown,
+            "settings": asdict(settings),
+            "weights": pipeline.sha256,
+            "ledger": asdict(score.ledger),
+            "clipped_samples": clipped,
+            "unknown_words": unknown,
+        }
+
+    run_jobs(console, jobs, work)
+
+
+def _load(console: Console, weights: str | None, device: str) -> Pipeline:
+    from hsmad_cli.pipeline import Pipeline
+
+    pipeline = Pipeline.load(weights, device)
+    console.detail(f"weights {pipeline.sha256[:12]} on {pipeline.device}")
+    return pipeline
+
+
+def _encode(console: Console, source: Source, pipeline: Pipeline, shown: str, max_minutes: float) -> EncodedScore:
+    from hsmad_cli.commands.scores import read_encoded, report_ledger
+
+    score = read_encoded(source, pipeline, shown, max_minutes)
+    report_ledger(console, source.name, score.ledger)
+    return score

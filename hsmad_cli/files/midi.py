@@ -1,0 +1,382 @@
+"""MIDI files in and out: every note that was read is rendered, repaired or dropped by a rule, and counted.
+
+The rules, in their order:
+1. A drum strike lasts at least 0.1 s; what it strikes has no end that anyone hears.
+2. Pitches outside 21 to 108 are dropped.
+3. Strikes of one pitch on one part within 20 ms are one strike, with the larger velocity and the later end.
+4. A note without an end (repaired) lasts to the last note event of its track.
+5. The sustain pedal of the channel lengthens pitched notes to pedal-up.
+6. A note ends where the same part strikes the same pitch again: repaired, unless only the pedal had carried it there.
+7. A note shorter than 10 ms (repaired) lasts 10 ms.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import mido
+import numpy as np
+import pretty_midi
+
+from hsmad_cli.errors import InputError
+from hsmad_cli.files import midi_events as me
+from hsmad_cli.files.midi_events import Event, MidiEvents, TempoMap
+from hsmad_cli.files.publish import write_bytes
+from hsmad_cli.symbolic.notes import HIGHEST_PITCH, LOWEST_PITCH, Ledger, NoteTable, Score
+
+MAX_BYTES = 16 * 2**20
+MAX_SCORE_S = 3600.0
+MAX_NOTES = 100_000
+MAX_PARTS = 256
+
+_MERGE_S = 0.02
+_SHORTEST_S = 0.01
+_DRUM_S = 0.1
+_MAX_TICK = 9_000_000
+_MAX_BEATS_PER_S = 20
+
+OUT_OF_RANGE = f"pitch outside {LOWEST_PITCH} to {HIGHEST_PITCH}"
+MERGED = "struck again within 20 ms"
+NO_END = "no end: held to the end of its track"
+OVERLAP = "cut where its pitch is struck again"
+TOO_SHORT = "shorter than 10 ms: lengthened"
+
+
+def read_midi(source: Path | str | bytes | BinaryIO, max_s: float = MAX_SCORE_S) -> Score:
+    """The score of a Standard MIDI File, of at most `max_s` seconds.
+
+    Raises InputError for a file that cannot be read, is not MIDI, is damaged or cut short, has no notes, or is too
+    long; its length is known before anything is expanded in memory.
+    """
+    name, data = _load(source)
+    song = me.read_events(data, name)
+    if song.n_notes == 0:
+        raise InputError(f"{name}: no notes")
+    if song.n_notes > MAX_NOTES:
+        raise InputError(f"{name}: {song.n_notes:,} notes, at most {MAX_NOTES:,} can be played")
+    duration_s = float(TempoMap(song.tempos, song.ticks_per_beat).seconds(song.last_tick))
+    if duration_s > max_s:
+        raise InputError(
+            f"{name}: lasts {_spoken(duration_s)}, more than the cap of {_spoken(max_s)}",
+            f"raise the cap with --max-minutes {int(duration_s // 60) + 1}",
+        )
+    score = _score(song.thinned(_MAX_TICK), name)
+    if len(score.notes) == 0:
+        raise InputError(f"{name}: no note can be played: {score.ledger.read} of {score.ledger.read}: {OUT_OF_RANGE}")
+    return score
+
+
+def _load(source: Path | str | bytes | BinaryIO) -> tuple[str, bytes]:
+    if isinstance(source, bytes):
+        return _sized("stdin", source)
+    if not isinstance(source, Path | str):
+        return _sized(getattr(source, "name", "stdin"), source.read(MAX_BYTES + 1))
+    try:
+        with open(source, "rb") as file:
+            return _sized(str(source), file.read(MAX_BYTES + 1))
+    except FileNotFoundError:
+        raise InputError(f"{source}: no such file") from None
+    except OSError as error:
+        raise InputError(f"{source}: {error.strerror or error}") from error
+
+
+def _sized(name: str, data: bytes) -> tuple[str, bytes]:
+    if len(data) > MAX_BYTES:
+        raise InputError(f"{name}: more than {MAX_BYTES // 2**20} MiB, too large for a score")
+    return str(name), data
+
+
+def _spoken(seconds: float) -> str:
+    return f"{seconds / 3600:.3g} h" if seconds > 2 * 3600 else f"{seconds / 60:.3g} min"
+
+
+def _score(song: MidiEvents, name: str) -> Score:
+    clock = TempoMap(song.tempos, song.ticks_per_beat)
+    parts = _parts(song)
+    if len(parts) > MAX_PARTS:
+        raise InputError(f"{name}: {len(parts)} parts, at most {MAX_PARTS} can be played")
+    notes, ledger = _settle(*_read_notes(song, parts, clock), parts, clock)
+    end_s = float(clock.seconds(song.last_tick))
+    known = clock.start_s <= end_s
+    pedal_s, pedal_value = _pedal_curve(song, clock)
+    return Score(
+        notes=notes,
+        tempo_s=clock.start_s[known],
+        tempo_bpm=60 / clock.beat_s[known],
+        pedal_s=pedal_s,
+        pedal_value=pedal_value,
+        beats_s=_beats(song, clock, end_s),
+        ledger=ledger,
+        title=song.title,
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The notes of one channel on one track, each ended; programs and pedal are its own, else its channel's."""
+
+    channel: int
+    notes: list[Event]
+    programs: list[Event]
+    pedal: list[Event]
+    held: frozenset[int]
+    end_tick: int
+
+
+def _parts(song: MidiEvents) -> list[_Part]:
+    notes, programs, pedals = _Streams(), _Streams(), _Streams()
+    for track, events in enumerate(song.tracks):
+        for event in events:
+            if event.kind == me.PROGRAM:
+                programs.add(track, event)
+            elif event.kind == me.CONTROL and event.number == me.SUSTAIN:
+                pedals.add(track, event)
+            else:
+                notes.add(track, event)
+    parts = []
+    for (track, channel), events in notes.of_part.items():
+        ended, held = _ended(events)
+        if ended:
+            own = programs.own_or_shared(track, channel), pedals.own_or_shared(track, channel)
+            parts.append(_Part(channel, ended, *own, held, max(event.tick for event in ended)))
+    return parts
+
+
+class _Streams:
+    """Events of one kind, by (track, channel) and by channel."""
+
+    def __init__(self) -> None:
+        self.of_part: dict[tuple[int, int], list[Event]] = defaultdict(list)
+        self.of_channel: dict[int, list[Event]] = defaultdict(list)
+
+    def add(self, track: int, event: Event) -> None:
+        self.of_part[track, event.channel].append(event)
+        self.of_channel[event.channel].append(event)
+
+    def own_or_shared(self, track: int, channel: int) -> list[Event]:
+        return self.of_part.get((track, channel)) or sorted(self.of_channel[channel])
+
+
+def _ended(events: list[Event]) -> tuple[list[Event], frozenset[int]]:
+    """Note events with an end, later than its beginning, for every note; and the pitches that nobody had ended.
+
+    An end ends every note of its pitch, except one that begins at the same tick as an older one ends. All-notes-off
+    ends every pitch. An end without a note is left out.
+    """
+    begun: dict[int, tuple[int, int]] = {}  # pitch -> first and last tick of its notes without an end
+    ended = []
+    for event in events:
+        if event.kind == me.NOTE_ON:
+            first, _ = begun.get(event.number, (event.tick, event.tick))
+            begun[event.number] = first, event.tick
+            ended.append(event)
+            continue
+        for pitch in [event.number] if event.kind == me.NOTE_OFF else list(begun):
+            if pitch in begun:
+                first, last = begun.pop(pitch)
+                if first < last == event.tick:
+                    begun[pitch] = last, last
+                ended.append(Event(max(event.tick, first + 1), me.NOTE_OFF, event.channel, pitch, 0))
+    end_tick = max((max(event.tick for event in events), *(last + 1 for _, last in begun.values())))
+    ended += [Event(end_tick, me.NOTE_OFF, events[0].channel, pitch, 0) for pitch in begun]
+    return ended, frozenset(begun)
+
+
+def _read_notes(song: MidiEvents, parts: list[_Part], clock: TempoMap) -> tuple[NoteTable, np.ndarray]:
+    """Every note of the song, and for each the index of the `_Part` it comes from, by way of pretty_midi.
+
+    pretty_midi is given one track for each part, named by its index: left alone it would mind only the first track's
+    tempos, lose notes without an end, and not tell the channel. Its own parts, one a program, become the table's.
+    """
+    tempos = [change for change in clock.changes if change[0] <= song.last_tick]
+    conductor = _track([(tick, mido.MetaMessage("set_tempo", tempo=tempo)) for tick, tempo in tempos])
+    tracks = [conductor, *(_part_track(index, part) for index, part in enumerate(parts))]
+    file = mido.MidiFile(type=1, ticks_per_beat=song.ticks_per_beat, tracks=tracks)
+    instruments = pretty_midi.PrettyMIDI(mido_object=file).instruments
+    counts = [len(instrument.notes) for instrument in instruments]
+    notes = [note for instrument in instruments for note in instrument.notes]
+    table = NoteTable(
+        onset_s=np.array([note.start for note in notes]),
+        offset_s=np.array([note.end for note in notes]),
+        pitch=np.array([note.pitch for note in notes]),
+        velocity=np.array([note.velocity for note in notes]),
+        program=np.repeat([instrument.program for instrument in instruments], counts),
+        is_drum=np.repeat([instrument.is_drum for instrument in instruments], counts),
+        part=np.repeat(np.arange(len(instruments)), counts),
+    )
+    return table, np.repeat([int(instrument.name) for instrument in instruments], counts)
+
+
+def _part_track(index: int, part: _Part) -> mido.MidiTrack:
+    ends = [(e.tick, mido.Message("note_off", channel=e.channel, note=e.number)) for e in part.notes if _is_end(e)]
+    programs = [(e.tick, mido.Message("program_change", channel=e.channel, program=e.number)) for e in part.programs]
+    strikes = [
+        (e.tick, mido.Message("note_on", channel=e.channel, note=e.number, velocity=e.value))
+        for e in part.notes
+        if not _is_end(e)
+    ]
+    return _track([(0, mido.MetaMessage("track_name", name=str(index))), *sorted(ends + programs + strikes, key=_tick)])
+
+
+def _is_end(event: Event) -> bool:
+    return event.kind == me.NOTE_OFF
+
+
+def _tick(timed: tuple[int, mido.Message]) -> int:
+    return timed[0]
+
+
+def _track(timed: list[tuple[int, mido.Message]]) -> mido.MidiTrack:
+    """A track of messages in order of their ticks, which mido wants as the time since the message before."""
+    track, before = mido.MidiTrack(), 0
+    for tick, message in timed:
+        message.time, before = tick - before, tick
+        track.append(message)
+    track.append(mido.MetaMessage("end_of_track"))
+    return track
+
+
+def _settle(read: NoteTable, source: np.ndarray, parts: list[_Part], clock: TempoMap) -> tuple[NoteTable, Ledger]:
+    """The notes as they are rendered, by the rules of this file, and what became of all that were read."""
+    in_range = (read.pitch >= LOWEST_PITCH) & (read.pitch <= HIGHEST_PITCH)
+    order = np.lexsort((read.onset_s, read.pitch, read.part))
+    order = order[in_range[order]]
+    notes, merged_away = _merged(read.select(order))
+    source = source[order[~merged_away]]
+
+    no_end = _never_ended(notes, source, parts, clock)
+    next_strike_s = _next_strike(notes)
+    overlap = notes.offset_s > next_strike_s + 1e-9
+    offset_s = np.where(notes.is_drum, notes.onset_s + _DRUM_S, notes.offset_s).clip(notes.offset_s)
+    offset_s = np.minimum(_pedalled(notes, offset_s, source, parts, clock), next_strike_s)
+    too_short = offset_s < notes.onset_s + _SHORTEST_S - 1e-9
+    offset_s = np.maximum(offset_s, notes.onset_s + _SHORTEST_S)
+
+    reason = np.select([notes.is_drum, no_end, overlap, too_short], [0, 1, 2, 3], 0)
+    repaired = np.bincount(reason, minlength=4).tolist()
+    dropped = [(OUT_OF_RANGE, int((~in_range).sum())), (MERGED, int(merged_away.sum()))]
+    ledger = Ledger(
+        read=len(read),
+        rendered=repaired[0],
+        repaired={text: n for text, n in zip((NO_END, OVERLAP, TOO_SHORT), repaired[1:], strict=True) if n},
+        dropped={text: n for text, n in dropped if n},
+    )
+    return notes.with_columns(offset_s=offset_s).sorted(), ledger
+
+
+def _same_voice(notes: NoteTable) -> np.ndarray:
+    """Of notes in order of (part, pitch, onset): True where a note has the part and pitch of the one before it."""
+    same = np.zeros(len(notes), np.bool_)
+    same[1:] = (np.diff(notes.part) == 0) & (np.diff(notes.pitch) == 0)
+    return same
+
+
+def _merged(notes: NoteTable) -> tuple[NoteTable, np.ndarray]:
+    """Notes in order of (part, pitch, onset) without those that belong to the strike before; and which these are."""
+    again = _same_voice(notes)
+    again[1:] &= np.diff(notes.onset_s) < _MERGE_S - 1e-9
+    first = np.flatnonzero(~again)
+    if not again.any():
+        return notes, again
+    velocity, offset_s = (np.maximum.reduceat(column, first) for column in (notes.velocity, notes.offset_s))
+    return notes.select(first).with_columns(velocity=velocity, offset_s=offset_s), again
+
+
+def _next_strike(notes: NoteTable) -> np.ndarray:
+    """When the same part strikes the same pitch again, in seconds; infinite where it does not."""
+    following = np.append(notes.onset_s[1:], np.inf)
+    return np.where(np.append(_same_voice(notes)[1:], False), following, np.inf)
+
+
+def _never_ended(notes: NoteTable, source: np.ndarray, parts: list[_Part], clock: TempoMap) -> np.ndarray:
+    never = np.zeros(len(notes), np.bool_)
+    for index, part in enumerate(parts):
+        if part.held:
+            last = notes.offset_s >= clock.seconds(part.end_tick) - 1e-9
+            never |= (source == index) & last & np.isin(notes.pitch, list(part.held))
+    return never
+
+
+def _pedalled(
+    notes: NoteTable, offset_s: np.ndarray, source: np.ndarray, parts: list[_Part], clock: TempoMap
+) -> np.ndarray:
+    """Offsets of pitched notes carried on to pedal-up; a pedal that nobody lifts is lifted at the last note's end."""
+    carried = offset_s.copy()
+    last_s = offset_s.max(initial=0.0)
+    for index, part in enumerate(parts):
+        down_s, up_s = _pedal_spans(part.pedal, clock, last_s)
+        if len(down_s):
+            mine = np.flatnonzero((source == index) & ~notes.is_drum)
+            span = np.searchsorted(down_s, offset_s[mine], side="right") - 1
+            held = (span >= 0) & (offset_s[mine] < up_s[span])
+            carried[mine[held]] = up_s[span[held]]
+    return carried
+
+
+def _pedal_spans(events: list[Event], clock: TempoMap, last_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """When the pedal goes down (value 64 and more) and up, in seconds, two arrays of one length."""
+    down = np.array([False, *(event.value >= 64 for event in events)])
+    moves = clock.seconds(np.array([event.tick for event in events], np.int64))
+    down_s, up_s = moves[down[1:] & ~down[:-1]], moves[~down[1:] & down[:-1]]
+    return down_s, np.append(up_s, last_s)[: len(down_s)]
+
+
+def _pedal_curve(song: MidiEvents, clock: TempoMap) -> tuple[np.ndarray, np.ndarray]:
+    """The sustain pedal as steps: seconds, and the maximum over the channels, 0 to 1."""
+    events = sorted(e for track in song.tracks for e in track if e.kind == me.CONTROL and e.number == me.SUSTAIN)
+    position = [0] * 16
+    values = []
+    for event in events:
+        position[event.channel] = event.value
+        values.append(max(position) / 127)
+    return clock.seconds(np.array([event.tick for event in events], np.int64)), np.array(values)
+
+
+def _beats(song: MidiEvents, clock: TempoMap, end_s: float) -> np.ndarray:
+    """Beat times in seconds: the denominator of the time signature, or three of it in 6/8, 9/8 and 12/8."""
+    signatures = [me.TimeSignature(0, 4, 4), *sorted(s for s in song.signatures if s.tick < song.last_tick)]
+    edges = [*(signature.tick for signature in signatures), song.last_tick]
+    steps = [4 * song.ticks_per_beat / s.denominator * (3 if _is_compound(s) else 1) for s in signatures]
+    spans = list(zip(edges[:-1], edges[1:], steps, strict=True))
+    if sum((end - start) / step for start, end, step in spans) > _MAX_BEATS_PER_S * end_s + 1:
+        return np.zeros(0)
+    return clock.seconds(np.concatenate([np.arange(start, end, step) for start, end, step in spans]))
+
+
+def _is_compound(signature: me.TimeSignature) -> bool:
+    return signature.denominator >= 8 and signature.numerator % 3 == 0 and signature.numerator > 3
+
+
+def read_chords(path: Path | str) -> tuple[tuple[float, float, str], ...]:
+    """Annotated chords (start_s, end_s, label) of a .lab file: three columns, labels as in `C:min7/b3` or `N`."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {error}") from error
+    chords = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                start_s, end_s, label = line.split()
+                chords.append((float(start_s), float(end_s), label))
+            except ValueError:
+                raise InputError(f"{path}: line {number}: expected start, end and label, got {line[:60]!r}") from None
+    return tuple(chords)
+
+
+def write_midi(score: Score, path: Path) -> None:
+    """The notes of a score as a MIDI file, one track a part, at the score's first tempo and 960 ticks a beat."""
+    pretty = pretty_midi.PrettyMIDI(resolution=960, initial_tempo=float(score.tempo_bpm[0]))
+    for part in np.unique(score.notes.part):
+        notes = score.notes.select(score.notes.part == part)
+        instrument = pretty_midi.Instrument(int(notes.program[0]), bool(notes.is_drum[0]), name=f"part {part}")
+        columns = zip(notes.velocity.tolist(), notes.pitch.tolist(), notes.onset_s, notes.offset_s, strict=True)
+        instrument.notes = [pretty_midi.Note(*column) for column in columns]
+        pretty.instruments.append(instrument)
+    buffer = io.BytesIO()
+    pretty.write(buffer)
+    write_bytes(path, buffer.getvalue())

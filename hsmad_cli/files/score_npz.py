@@ -1,0 +1,200 @@
+"""What `sample` reads besides MIDI: the soft piano roll of a whole song, and the features made of it.
+
+A `ScoreRoll` is rendered, or read from an npz, in blocks that lie on one grid, so that a roll that went through a file
+is the same to the bit as one rendered on the spot, and a long song never stands in memory as one dense array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hsmad_cli.errors import InputError
+from hsmad_cli.files.npz import Source, load_npz, save_npz
+from hsmad_cli.symbolic.caption import caption
+from hsmad_cli.symbolic.notes import N_FAMILIES, N_PITCHES, Ledger, NoteTable, Score
+from hsmad_cli.symbolic.srm import LAYOUT, N_GROUPS, NoteTensors, count_frames, render_srm
+
+BLOCK_FRAMES = 2048
+CURVES = ("tempo_s", "tempo_bpm", "pedal_s", "pedal_value", "beats_s")
+FEATURES = ("event", "local", "global")
+
+
+@dataclass(frozen=True)
+class ScoreRoll:
+    """The roll S_sync [T_H, D_in] of a song [2.2.1] and the score that it came from.
+
+    frame_rate: frames a second as (numerator, denominator). n_frames: T_H without padding. caption: what the score says
+    in words. block: k -> [1, frames, D_in], the frames from k BLOCK_FRAMES on.
+    """
+
+    score: Score
+    caption: str
+    duration_s: float
+    frame_rate: tuple[int, int]
+    n_frames: int
+    block: Callable[[int], Tensor]
+
+    @classmethod
+    def of(cls, score: Score, frame_rate: tuple[int, int], genre: str = "") -> ScoreRoll:
+        """The roll of a score, rendered block by block when it is asked for."""
+        notes = NoteTensors.from_scores([score])
+        n_frames = count_frames(score.duration_s, frame_rate)
+
+        def render(k: int) -> Tensor:
+            start = k * BLOCK_FRAMES
+            return render_srm(notes, start, min(BLOCK_FRAMES, n_frames - start), frame_rate)
+
+        return cls(score, caption(score, genre), score.duration_s, frame_rate, n_frames, render)
+
+    def blocks(self, multiple: int = 1) -> Iterator[Tensor]:
+        """Consecutive blocks [1, frames, D_in]; the last is padded with silence to a multiple of `multiple` in all."""
+        n_blocks = -(-self.n_frames // BLOCK_FRAMES)
+        for k in range(n_blocks):
+            block = self.block(k)
+            surplus = -self.n_frames % multiple if k == n_blocks - 1 else 0
+            yield torch.nn.functional.pad(block, (0, 0, 0, surplus))
+
+
+def save_roll(target: Path | str, roll: ScoreRoll, force: bool = True) -> None:
+    """Write a roll and its score as an npz of kind `srm`; groups of planes that do not occur are left out."""
+    planes = _planes_of(roll.score)
+    arrays = {name: np.zeros((roll.n_frames, _width(where)), np.float32) for name, where in planes.items()}
+    for k, block in enumerate(roll.blocks()):
+        rows = slice(k * BLOCK_FRAMES, k * BLOCK_FRAMES + block.shape[1])
+        for name, where in planes.items():
+            arrays[name][rows] = block[0, :, where].numpy()
+    save_npz(target, arrays | _score_arrays(roll.score), {"kind": "srm", **_describe(roll)}, force)
+
+
+def load_roll(source: Source, name: str = "stdin") -> ScoreRoll:
+    """The roll of an npz of kind `srm`. Raises InputError naming what does not fit."""
+    arrays, meta = load_npz(source, "srm")
+    try:
+        score, frame_rate = _score_from(arrays, meta), _rate(meta["frame_rate"])
+        words, duration_s = str(meta["caption"]), float(meta["duration_s"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{name}: the meta or notes of this SRM are damaged ({error})") from error
+    planes = {key: (arrays[key], where) for key, where in _all_planes().items() if key in arrays}
+    n_frames = len(arrays["union_onset"])
+    for key, (array, where) in planes.items():
+        if array.shape != (n_frames, _width(where)):
+            raise InputError(f"{name}: {key} is {array.shape}, expected {(n_frames, _width(where))}")
+
+    def read(k: int) -> Tensor:
+        rows = slice(k * BLOCK_FRAMES, min((k + 1) * BLOCK_FRAMES, n_frames))
+        block = torch.zeros(1, rows.stop - rows.start, LAYOUT.width)
+        for array, where in planes.values():
+            block[0, :, where] = torch.from_numpy(array[rows].astype(np.float32))
+        return block
+
+    return ScoreRoll(score, words, duration_s, frame_rate, n_frames, read)
+
+
+@dataclass(frozen=True)
+class StoredFeatures:
+    """The features of a score [2.2] as they lie in an npz of kind `features`: event, local and global [T, D] float32.
+
+    denoiser_sha256: the weights whose encoder made them; no other denoiser can read them.
+    """
+
+    event: np.ndarray
+    local: np.ndarray
+    global_: np.ndarray
+    caption: str
+    duration_s: float
+    frame_rate: tuple[int, int]
+    ledger: Ledger
+    denoiser_sha256: str
+
+
+def save_features(target: Path | str, features: StoredFeatures, force: bool = True) -> None:
+    """Write features as an npz of kind `features`."""
+    arrays = {"event": features.event, "local": features.local, "global": features.global_}
+    meta = {name: getattr(features, name) for name in ("caption", "duration_s", "frame_rate", "denoiser_sha256")}
+    save_npz(target, arrays, {"kind": "features", **meta, "ledger": asdict(features.ledger)}, force)
+
+
+def load_features(source: Source, name: str = "stdin") -> StoredFeatures:
+    """The features of an npz of kind `features`. Raises InputError naming what does not fit."""
+    arrays, meta = load_npz(source, "features")
+    try:
+        return StoredFeatures(
+            *(arrays[level] for level in FEATURES), str(meta["caption"]), float(meta["duration_s"]),
+            _rate(meta["frame_rate"]), Ledger(**meta["ledger"]), str(meta["denoiser_sha256"]),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{name}: the meta of these features is damaged ({error})") from error
+
+
+def same_rate(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two rates, each (numerator, denominator), are equal."""
+    return Fraction(*one) == Fraction(*other)
+
+
+def _rate(pair: Any) -> tuple[int, int]:
+    numerator, denominator = (int(number) for number in pair)
+    if numerator < 1 or denominator < 1:
+        raise ValueError(f"rate {numerator}/{denominator}")
+    return numerator, denominator
+
+
+def _all_planes() -> dict[str, slice]:
+    """Every array of an SRM file, and its place on the D_in axis."""
+    union = ("union_onset", "union_position", "union_sustain", "union_age", "programs", "kits", "pedal")
+    planes = {name: getattr(LAYOUT, name) for name in union}
+    for part in ("family_onset", "family_cover"):
+        first = getattr(LAYOUT, part).start
+        for group in range(N_GROUPS):
+            start = first + group * N_PITCHES
+            planes[f"{part}_{group:02d}"] = slice(start, start + N_PITCHES)
+    return planes
+
+
+def _planes_of(score: Score) -> dict[str, slice]:
+    """The arrays that the notes of a score can fill."""
+    notes = score.notes
+    groups = set((notes.program[~notes.is_drum] // 8).tolist()) | ({N_FAMILIES} if notes.is_drum.any() else set())
+    missing = set(range(N_GROUPS)) - groups
+    absent = {f"{part}_{group:02d}" for part in ("family_onset", "family_cover") for group in missing}
+    absent |= {"kits"} if N_FAMILIES in missing else set()
+    absent |= set() if groups - {N_FAMILIES} else {"programs"}
+    absent |= set() if score.pedal_value.any() else {"pedal"}
+    return {name: where for name, where in _all_planes().items() if name not in absent}
+
+
+def _width(where: slice) -> int:
+    return where.stop - where.start
+
+
+def _score_arrays(score: Score) -> dict[str, np.ndarray]:
+    notes = {f"note_{name}": column for name, column in score.notes.columns().items()}
+    return notes | {name: np.asarray(getattr(score, name), np.float64) for name in CURVES}
+
+
+def _score_from(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> Score:
+    notes = NoteTable(**{name: arrays[f"note_{name}"] for name in NoteTable.DTYPES})
+    chords = tuple((float(start), float(end), str(label)) for start, end, label in meta["chords"])
+    curves = {name: arrays[name] for name in CURVES}
+    return Score(notes, **curves, chords=chords, ledger=Ledger(**meta["ledger"]), title=str(meta["title"]))
+
+
+def _describe(roll: ScoreRoll) -> dict[str, Any]:
+    score = roll.score
+    return {
+        "frame_rate": roll.frame_rate,
+        "duration_s": roll.duration_s,
+        "caption": roll.caption,
+        "programs": sorted(set(score.notes.program[~score.notes.is_drum].tolist())),
+        "drums": bool(score.notes.is_drum.any()),
+        "chords": score.chords,
+        "title": score.title,
+        "ledger": asdict(score.ledger),
+    }

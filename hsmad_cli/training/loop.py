@@ -1,0 +1,321 @@
+"""The one training loop of every stage.
+
+A stage says what is trained (its players), draws batches and computes losses; the loop does the rest: AdamW, warm-up
+and decay, clipping, bf16, EMA, many processes, metrics, saving, exact resume, leaving in good order on a signal.
+
+A run folder holds `config.json`, `metrics.jsonl` (one object a line), `state.safetensors` (float32: raw weights, EMA,
+optimisers, step) and `<kind>.safetensors` (the EMA in half precision, ready to ship).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from hsmad_cli.config import TrainConfig, canonical_json, to_dict
+from hsmad_cli.errors import WeightsError
+from hsmad_cli.files.checkpoint import fill, halved, load_checkpoint, read_header, save_checkpoint
+from hsmad_cli.files.publish import write_bytes
+from hsmad_cli.training.ema import EMA
+from hsmad_cli.training.metrics import Meter, keep_lines_until
+from hsmad_cli.training.parallel import Workers
+from hsmad_cli.training.randomness import Draw
+from hsmad_cli.training.signals import Signals
+
+STATE_FILE = "state.safetensors"
+METRICS_FILE = "metrics.jsonl"
+AGREE_EVERY = 10
+
+
+class Stage(Protocol):
+    """What is trained, on what, towards what.
+
+    `players` are trained modules on the run's device, each with an optimiser of its own; in every step they move in
+    this order on the same batch. The first is the model that ships, with an EMA; a discriminator is a second one.
+    A stage compiles what pays (static shapes) itself, and draws every random number in `batch`.
+    """
+
+    kind: str
+    players: dict[str, nn.Module]
+
+    def batch(self, step: int, draw: Draw) -> Any:
+        """The data and noise of one step, on the device: a function of (step, draw) only, so that a run can resume."""
+        ...
+
+    def loss(self, player: str, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor]] | None:
+        """The player's loss and detached 0-d scalars for the log (NaN = not observed); None: it sits this step out.
+
+        Whether it sits out depends on `step` only. Called under autocast; backward and the step follow at once, so a
+        later player may use what an earlier one left on the stage.
+        """
+        ...
+
+    def header(self) -> dict[str, Any]:
+        """What the shipped checkpoint says besides kind, step and GPU seconds: `config`, sha256 of its codec, ..."""
+        ...
+
+
+def rate_factor(step: int, progress: float, config: TrainConfig) -> float:
+    """Learning rate of `step` (0, 1, ...) over its full value; `progress` is the done part of the run, 0 to 1."""
+    warm = min(1.0, (step + 1) / max(config.warmup, 1))
+    if config.decay <= 0.0:
+        return warm
+    into_decay = min(max((progress - (1.0 - config.decay)) / config.decay, 0.0), 1.0)
+    return warm * 0.5 * (1.0 + math.cos(math.pi * into_decay))
+
+
+class Run:
+    """The state of a training run: players, their optimisers, the EMA and the step."""
+
+    def __init__(self, stage: Stage, config: TrainConfig, workers: Workers, seed: int) -> None:
+        self.stage, self.config, self.workers, self.seed = stage, config, workers, seed
+        self.step = 0
+        self.saved_step = -1
+        self.gpu_seconds = 0.0
+        self.fused = workers.device.type == "cuda"
+        self.model_name, self.model = next(iter(stage.players.items()))
+        self.ema = EMA(self.model, config.ema)
+        self.parameters = {name: [p for p in player.parameters() if p.requires_grad] for name, player in self.players}
+        self.optimisers = {name: self._optimiser(self.parameters[name]) for name, _ in self.players}
+        self.meter = Meter(workers)
+
+    @property
+    def players(self) -> Iterable[tuple[str, nn.Module]]:
+        return self.stage.players.items()
+
+    def _optimiser(self, parameters: list[nn.Parameter]) -> torch.optim.AdamW:
+        """AdamW that decays matrices and kernels, not biases, gains and gates."""
+        groups = [
+            {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": self.config.weight_decay},
+            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(groups, lr=self.config.learning_rate, betas=self.config.betas, fused=self.fused)
+
+    def advance(self, progress: float) -> None:
+        """One step of every player; nothing waits for the GPU."""
+        torch.compiler.cudagraph_mark_step_begin()
+        draw = Draw(self.seed, self.step, self.workers.rank, self.workers.world)
+        batch = self.stage.batch(self.step, draw)
+        rate = self.config.learning_rate * rate_factor(self.step, progress, self.config)
+        for name, _ in self.players:
+            self._move(name, batch, rate)
+        self.step += 1
+        self.ema.update(self.step)
+
+    def _move(self, name: str, batch: Any, rate: float) -> None:
+        with torch.autocast(self.workers.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+            outcome = self.stage.loss(name, batch, self.step)
+        if outcome is None:
+            return
+        loss, scalars = outcome
+        optimiser, parameters = self.optimisers[name], self.parameters[name]
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self._average_gradients(parameters)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.clip or math.inf)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        optimiser.step()
+        self.meter.add(name, self.step, {"loss": loss.detach(), "grad_norm": norm.detach(), **scalars})
+
+    def _average_gradients(self, parameters: list[nn.Parameter]) -> None:
+        """Mean over the processes; a parameter that took no part in the loss has a gradient of zero."""
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        self.workers.average([parameter.grad for parameter in parameters if parameter.grad is not None])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that a resumed run needs, as named float32 tensors."""
+        found = {f"ema/{name}": tensor for name, tensor in self.ema.named().items()}
+        for player_name, player in self.players:
+            found |= {f"model/{player_name}/{name}": tensor for name, tensor in player.state_dict().items()}
+            state = self.optimisers[player_name].state
+            for name, parameter in player.named_parameters():
+                found |= {f"adam/{player_name}/{key}/{name}": value for key, value in state.get(parameter, {}).items()}
+        return found
+
+    def restore(self, path: Path) -> None:
+        """Go on exactly where a saved state stopped. Raises WeightsError if it is damaged or of another model."""
+        tensors, header = load_checkpoint(path, "training")
+        if header["stage"] != self.stage.kind:
+            raise WeightsError(f"{path}: a state of stage {header['stage']!r}, this is {self.stage.kind!r}")
+        for player_name, player in self.players:
+            fill(player, _under(tensors, f"model/{player_name}/"), str(path))
+            self._restore_adam(player_name, player, tensors)
+        for name, average in self.ema.named().items():
+            average.copy_(tensors[f"ema/{name}"])
+        self.step, self.gpu_seconds = header["step"], header["gpu_seconds"]
+
+    def _restore_adam(self, player_name: str, player: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+        optimiser = self.optimisers[player_name]
+        for name, parameter in player.named_parameters():
+            keys = {key: f"adam/{player_name}/{key}/{name}" for key in ("step", "exp_avg", "exp_avg_sq")}
+            if keys["step"] in tensors:
+                state = {key: tensors[where].to(parameter.device) for key, where in keys.items()}
+                step_device = parameter.device if self.fused else "cpu"
+                optimiser.state[parameter] = {**state, "step": state["step"].to(step_device)}
+
+    def start_from(self, path: Path) -> None:
+        """Take only the model's weights: the EMA of a state, or a shipped checkpoint."""
+        if read_header(path)["kind"] == "training":
+            tensors, _ = load_checkpoint(path, "training")
+            weights = _under(tensors, f"model/{self.model_name}/") | _under(tensors, "ema/")
+        else:
+            weights, _ = load_checkpoint(path, self.stage.kind)
+        fill(self.model, weights, str(path))
+        self.ema.reset()
+
+    def save(self, run_dir: Path) -> None:
+        """Write the state and the shippable weights, after making sure that no step was non-finite."""
+        if self.saved_step == self.step:
+            return
+        self.meter.check()
+        self.workers.average([buffer for _, player in self.players for buffer in _float_buffers(player)])
+        if self.workers.chief:
+            progress = {"step": self.step, "gpu_seconds": round(self.gpu_seconds, 1)}
+            header = {"kind": "training", "stage": self.stage.kind, "seed": self.seed, **progress}
+            save_checkpoint(run_dir / STATE_FILE, self.tensors(), header)
+            shipped = {"kind": self.stage.kind, **progress, **self.stage.header()}
+            save_checkpoint(run_dir / f"{self.stage.kind}.safetensors", halved(self.ema.state_dict()), shipped)
+        self.workers.wait()
+        self.saved_step = self.step
+
+
+class Clock:
+    """How far a run is: by steps, or by the seconds of this session if it has a budget."""
+
+    def __init__(self, run: Run, config: TrainConfig) -> None:
+        self.run, self.config = run, config
+        self.began = time.monotonic()
+        self.elapsed = 0.0
+        self.charged = 0.0
+
+    def read(self) -> float:
+        self.elapsed = time.monotonic() - self.began
+        return self.elapsed
+
+    @property
+    def progress(self) -> float:
+        by_time = self.elapsed / self.config.seconds if self.config.seconds else 0.0
+        return max(self.run.step / max(self.config.steps, 1), by_time)
+
+    def charge(self) -> None:
+        """Add the time since the last call to the run's GPU seconds."""
+        now = time.monotonic() - self.began
+        self.run.gpu_seconds += (now - self.charged) * self.run.workers.world
+        self.charged = now
+
+
+Test = Callable[[nn.Module, int], Mapping[str, float]]
+
+
+def train(
+    stage: Stage,
+    config: TrainConfig,
+    run_dir: Path,
+    *,
+    workers: Workers,
+    seed: int = 0,
+    resume: bool = False,
+    init: Path | None = None,
+    about: Mapping[str, Any] | None = None,
+    test: Test | None = None,
+    log: Callable[[str], None] = lambda line: None,
+) -> int:
+    """Train a stage into a run folder and return the number of steps done.
+
+    `resume` goes on from the folder's state if it has one; `init` starts from the weights of a file; `about` is written
+    to config.json; `test(model with EMA weights, step)` gives metrics every `test_every` steps, on rank 0.
+
+    Raises NonFiniteError (nothing of it is saved), Terminated or KeyboardInterrupt after saving, WeightsError.
+    """
+    run = Run(stage, config, workers, seed)
+    state = run_dir / STATE_FILE
+    if resume and state.is_file():
+        run.restore(state)
+    elif init is not None:
+        run.start_from(init)
+    workers.share(tensor for _, player in run.players for tensor in player.state_dict().values())
+    if workers.chief:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        keep_lines_until(run_dir / METRICS_FILE, run.step)
+        record = {"stage": stage.kind, "train": to_dict(config), "seed": seed, "world": workers.world}
+        write_bytes(run_dir / "config.json", canonical_json({**record, **stage.header(), **(about or {})}).encode())
+    with Signals() as signals:
+        _until_done(run, run_dir, signals, test, log)
+    return run.step
+
+
+def _until_done(run: Run, run_dir: Path, signals: Signals, test: Test | None, log: Callable[[str], None]) -> None:
+    config, workers = run.config, run.workers
+    clock = Clock(run, config)
+    reporter = Reporter(run, clock, run_dir / METRICS_FILE, log)
+    while run.step < config.steps:
+        if workers.world == 1 or run.step % AGREE_EVERY == 0:
+            clock.elapsed, signals.number = workers.largest([clock.read(), signals.number])
+            if signals.number or (config.seconds and clock.elapsed >= config.seconds):
+                break
+        run.advance(clock.progress)
+        if run.step % config.log_every == 0:
+            reporter.report()
+        if test is not None and config.test_every and run.step % config.test_every == 0:
+            reporter.write(_tested(run, test))
+        if run.step % config.save_every == 0:
+            clock.charge()
+            run.save(run_dir)
+    clock.charge()
+    run.save(run_dir)
+    signals.leave(f"saved step {run.step} to {run_dir}")
+
+
+def _tested(run: Run, test: Test) -> dict[str, float]:
+    if not run.workers.chief:
+        return {}
+    with run.ema.applied() as model, torch.no_grad():
+        return {f"test/{name}": value for name, value in test(model, run.step).items()}
+
+
+class Reporter:
+    """Metrics as JSON lines in the run folder, and one line for people."""
+
+    def __init__(self, run: Run, clock: Clock, path: Path, log: Callable[[str], None]) -> None:
+        self.run, self.clock, self.path, self.log = run, clock, path, log
+        self.last_step, self.last_time = run.step, time.monotonic()
+
+    def report(self) -> None:
+        """Fetch the scalars of the steps since the last report: the only moment that waits for the GPU."""
+        run = self.run
+        means = run.meter.take()
+        now = time.monotonic()
+        steps, seconds = run.step - self.last_step, now - self.last_time
+        self.last_step, self.last_time = run.step, now
+        items_per_s = steps * run.config.batch * run.workers.world / seconds
+        rate = run.config.learning_rate * rate_factor(run.step - 1, self.clock.progress, run.config)
+        self.write({**means, "learning_rate": rate, "items_per_s": items_per_s})
+        if run.workers.chief:
+            loss = means.get(f"{run.model_name}/loss", math.nan)
+            speed = f"{1000 * seconds / steps:.1f} ms/step  {items_per_s:.1f} items/s"
+            self.log(f"step {run.step}/{run.config.steps}  loss {loss:.4f}  lr {rate:.2e}  {speed}")
+
+    def write(self, values: Mapping[str, float]) -> None:
+        if self.run.workers.chief:
+            line = {"step": self.run.step, "seconds": round(time.monotonic() - self.clock.began, 2)}
+            line |= {name: float(f"{value:.6g}") for name, value in values.items() if math.isfinite(value)}
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _float_buffers(module: nn.Module) -> list[Tensor]:
+    return [buffer for buffer in module.buffers() if buffer.is_floating_point()]

@@ -1,0 +1,108 @@
+"""From a preset, a clip bank and frozen weights to a stage that can be trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hsmad_cli.config import CodecConfig, Config, StyleConfig, from_dict
+from hsmad_cli.datasets.build import build_bank
+from hsmad_cli.datasets.factory import FactoryOptions
+from hsmad_cli.datasets.memory import ClipBank
+from hsmad_cli.datasets.sheets import Rates
+from hsmad_cli.errors import ConfigError, UsageError
+from hsmad_cli.files.checkpoint import file_sha256, fill, load_checkpoint
+from hsmad_cli.files.text_models import load_text_model, text_model_folder
+from hsmad_cli.model.style_encoder import BuiltinStyleEncoder, ClapStyleEncoder, StyleEncoder, T5StyleEncoder
+from hsmad_cli.model.vae import VAE
+from hsmad_cli.training.latents import with_encoded_audio
+from hsmad_cli.training.loop import Stage
+from hsmad_cli.training.parallel import Workers
+from hsmad_cli.training.stages.denoiser import DenoiserStage
+from hsmad_cli.training.stages.style import StyleStage
+from hsmad_cli.training.stages.vae import VAEStage
+from hsmad_cli.training.style_table import StyleTable
+
+PRETRAINED = {"clap": ClapStyleEncoder, "t5": T5StyleEncoder}
+
+
+def open_bank(
+    source: Path, config: Config, workers: Workers, seed: int, hours: float, soundfonts: Sequence[Path], cache: Path
+) -> ClipBank:
+    """This process's share of the clips of a bank, or of one that is made from a manifest and kept in `cache`."""
+    options = FactoryOptions(sample_rate=config.codec.sample_rate)
+    rates = Rates(config.codec.sample_rate, config.codec.hop_length, config.denoiser.ratios)
+
+    def built() -> Path:
+        return build_bank(source, soundfonts, hours, seed, cache_dir=cache, options=options, rates=rates)
+
+    if workers.chief:
+        built()
+    workers.wait()
+    bank = ClipBank.load(built(), workers.rank, workers.world)
+    if bank.rates != rates:
+        raise ConfigError(f"{source}: a bank of {bank.rates}, the preset needs {rates}")
+    return bank
+
+
+def build_stage(
+    kind: str,
+    config: Config,
+    bank: ClipBank,
+    device: torch.device,
+    seed: int,
+    codec: Path | None = None,
+    style_encoder: Path | None = None,
+) -> Stage:
+    """A stage on its device. The denoiser's also needs its codec and, unless it is pretrained, its style encoder."""
+    if kind == "vae":
+        return VAEStage(config, bank.to(device), device, seed)
+    if kind == "style":
+        return StyleStage(config, bank.to(device), seed)
+    if codec is None:
+        raise UsageError("the denoiser is trained on a codec's latents", "name one with --codec FILE")
+    return _denoiser_stage(config, bank, device, seed, codec, style_encoder)
+
+
+def _denoiser_stage(
+    config: Config, bank: ClipBank, device: torch.device, seed: int, codec: Path, style_encoder: Path | None
+) -> DenoiserStage:
+    vae = load_codec(codec)
+    if vae.config.frame_rate != config.codec.frame_rate:
+        rates = " and ".join(f"{a}/{b}" for a, b in (vae.config.frame_rate, config.codec.frame_rate))
+        raise ConfigError(f"{codec}: latent frame rate and that of the preset differ: {rates} per second")
+    encoder, about_style = load_style_encoder(config.style, style_encoder)
+    styles = StyleTable.of(encoder, bank.captions, device)
+    made_with = {"codec_sha256": file_sha256(codec), **about_style}
+    return DenoiserStage(config, with_encoded_audio(bank, vae, device), styles, seed, made_with)
+
+
+def load_codec(path: Path) -> VAE:
+    """The codec of a checkpoint, frozen. Raises WeightsError."""
+    tensors, header = load_checkpoint(path, "vae")
+    vae = VAE(from_dict(CodecConfig, header["config"], str(path)))
+    fill(vae, tensors, str(path))
+    return vae.eval().requires_grad_(False)
+
+
+def load_style_encoder(config: StyleConfig, path: Path | None) -> tuple[StyleEncoder, dict[str, Any]]:
+    """The style encoder of a configuration, and what a denoiser's header says of it.
+
+    `path` is a checkpoint for `builtin`, and for `clap` and `t5` a folder (None: the local cache). Raises WeightsError,
+    UsageError, ConfigError.
+    """
+    if config.encoder == "builtin":
+        if path is None:
+            raise UsageError("the builtin style encoder has to be trained first", "name one with --style-encoder FILE")
+        tensors, header = load_checkpoint(path, "style")
+        about = {"style_encoder": "builtin", "style_sha256": file_sha256(path)}
+        return BuiltinStyleEncoder.from_checkpoint(tensors, header), about
+    if config.encoder not in PRETRAINED:
+        raise ConfigError(f"style.encoder is {config.encoder!r}", f"there are: builtin, {', '.join(PRETRAINED)}")
+    folder = text_model_folder(config.encoder, str(path or ""))
+    encoder = PRETRAINED[config.encoder](*load_text_model(config.encoder, str(folder)))
+    about = {"style_encoder": config.encoder, "style_sha256": file_sha256(folder / "model.safetensors")}
+    return encoder, about

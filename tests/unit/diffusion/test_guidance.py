@@ -1,0 +1,99 @@
+"""Guidance identities: which branches a mode needs, and what the weighted sums are."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from hsmad_cli.diffusion.guidance import BOTH, MODES, NEITHER, SCORE, STYLE, Branch, Interval, branch_weights, guided
+
+E = dict(zip((NEITHER, STYLE, SCORE, BOTH), torch.randn(4, 2, 7, 3, dtype=torch.float64), strict=True))
+FORMULAS = {
+    "additive": lambda h, s: E[NEITHER] + h * (E[SCORE] - E[NEITHER]) + s * (E[STYLE] - E[NEITHER]),
+    "nested": lambda h, s: E[NEITHER] + h * (E[SCORE] - E[NEITHER]) + s * (E[BOTH] - E[SCORE]),
+    "anchored": lambda h, s: E[BOTH] + (h - 1) * (E[BOTH] - E[STYLE]) + (s - 1) * (E[BOTH] - E[SCORE]),
+    "joint": lambda h, s: E[NEITHER] + h * (E[BOTH] - E[NEITHER]),
+}
+Z = torch.zeros(2, 7, 3, dtype=torch.float64)
+
+
+class Branches:
+    """Answers with E and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Branch, ...]] = []
+
+    def __call__(self, branches: tuple[Branch, ...], z: Tensor, t: Tensor) -> Tensor:
+        self.asked.append(branches)
+        return torch.stack([E[branch] for branch in branches])
+
+
+def answer(mode: str, w_h: float, w_s: float, t: float = 0.5, **options: object) -> tuple[Tensor, Branches]:
+    branches = Branches()
+    denoise = guided(branches, branch_weights(mode, w_h, w_s), **options)
+    return denoise(Z, torch.full((2,), t)), branches
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("w_h", "w_s"), [(4, 2), (1, 1), (0, 0), (2.5, 0), (0, 3), (1, 5)])
+def test_the_table_is_the_formula(mode: str, w_h: float, w_s: float) -> None:
+    assert torch.allclose(answer(mode, w_h, w_s)[0], FORMULAS[mode](w_h, w_s), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_coefficients_add_up_to_one(mode: str) -> None:
+    """So guiding noise, v or x is the same."""
+    assert sum(branch_weights(mode, 3.7, 1.3).values()) == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("mode", "w_h", "w_s", "branches"),
+    [
+        ("additive", 4, 2, {NEITHER, SCORE, STYLE}),
+        ("additive", 1, 0, {SCORE}),
+        ("additive", 0, 0, {NEITHER}),
+        ("additive", 0.5, 0.5, {SCORE, STYLE}),
+        ("nested", 4, 2, {NEITHER, SCORE, BOTH}),
+        ("nested", 1, 1, {BOTH}),
+        ("nested", 3, 3, {NEITHER, BOTH}),
+        ("anchored", 4, 2, {BOTH, STYLE, SCORE}),
+        ("anchored", 1, 1, {BOTH}),
+        ("anchored", 4, 1, {BOTH, STYLE}),
+        ("joint", 4, 1, {NEITHER, BOTH}),
+        ("joint", 1, 9, {BOTH}),
+    ],
+)
+def test_branches_without_weight_are_not_computed(mode: str, w_h: float, w_s: float, branches: set[Branch]) -> None:
+    _, called = answer(mode, w_h, w_s)
+    assert len(called.asked) == 1
+    assert set(called.asked[0]) == branches
+
+
+def test_anchored_at_one_is_the_joint_model() -> None:
+    assert torch.equal(answer("anchored", 1, 1)[0], E[BOTH])
+
+
+def test_nested_with_equal_weights_is_joint_guidance() -> None:
+    assert torch.allclose(answer("nested", 3, 3)[0], answer("joint", 3, 3)[0], rtol=0, atol=1e-12)
+
+
+def test_outside_the_interval_the_joint_model_answers_alone() -> None:
+    middle = Interval(0.2, 0.8)
+    for t in (0.1, 0.9):
+        total, called = answer("additive", 4, 2, t, interval=middle)
+        assert torch.equal(total, E[BOTH])
+        assert called.asked == [(BOTH,)]
+    assert torch.equal(answer("additive", 4, 2, 0.5, interval=middle)[0], answer("additive", 4, 2)[0])
+
+
+def test_rescaling_restores_the_deviation_of_each_frame() -> None:
+    plain, full = answer("anchored", 4, 2)[0], answer("anchored", 4, 2, rescale=1.0)[0]
+    half = answer("anchored", 4, 2, rescale=0.5)[0]
+    assert torch.allclose(full.std(-1), E[BOTH].std(-1), rtol=1e-12)
+    assert torch.allclose(half, (plain + full) / 2, rtol=1e-12)
+
+
+def test_an_unknown_mode_is_refused() -> None:
+    with pytest.raises(ValueError, match="'cfg', not one of additive, nested, anchored, joint"):
+        branch_weights("cfg", 1, 1)

@@ -1,0 +1,61 @@
+"""Configuration: defaults, presets, diffs, and errors that name the key."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from hsmad_cli.config import CodecConfig, Config, canonical_json, from_dict, load_preset, preset_names, to_dict
+from hsmad_cli.errors import ConfigError
+
+
+def test_hop_is_twenty_milliseconds() -> None:
+    codec = CodecConfig()
+    assert codec.hop_length == 6 * 3 * 7 * 7 == 882
+    assert codec.frame_rate == (44100, 882)
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_survives_json(name: str) -> None:
+    config = load_preset(name)
+    assert from_dict(Config, json.loads(canonical_json(to_dict(config)))) == config
+
+
+def test_a_diff_changes_only_what_it_names(tmp_path) -> None:
+    diff = tmp_path / "diff.toml"
+    diff.write_text('base = "tiny"\n[denoiser.unet]\nskip_modulation = false\n')
+    tiny, changed = to_dict(load_preset("tiny")), to_dict(load_preset(str(diff)))
+    assert changed["denoiser"]["unet"].pop("skip_modulation") is False
+    assert tiny["denoiser"]["unet"].pop("skip_modulation") is True
+    assert changed == tiny
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[denoiser.unet]\nwidht = 3\n", "unknown key 'widht'"),
+        ("[train_vae]\nsteps = 'many'\n", "train_vae.steps: expected int"),
+        ("[train_vae]\nsteps = true\n", "train_vae.steps: expected int"),
+        ("[denoiser]\nratios = [4]\n", "expected 2 values, got 1"),
+        ("codec = 3\n", "expected a table"),
+        ("steps = = 3\n", "Invalid"),
+        ('base = "absent"\n', "no preset 'absent'"),
+    ],
+)
+def test_a_bad_preset_names_the_fault(tmp_path, text: str, message: str) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_preset(str(path))
+
+
+def test_a_preset_cannot_be_its_own_base(tmp_path) -> None:
+    path = tmp_path / "loop.toml"
+    path.write_text(f'base = "{path}"\n')
+    with pytest.raises(ConfigError, match="its own base"):
+        load_preset(str(path))
+
+
+def test_canonical_json_ignores_the_order_of_keys() -> None:
+    assert canonical_json({"b": 1, "a": 2}) == canonical_json({"a": 2, "b": 1}) == '{"a":2,"b":1}'
