@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
 import typer
 
-from hsmad_cli.commands.app import VERBS, app
+from hsmad_cli.commands.app import app, verb_of
 from hsmad_cli.commands.console import print_error
-from hsmad_cli.errors import HsmadError
+from hsmad_cli.errors import HsmadError, Terminated
 
 INTERRUPTED = 130
 READER_CLOSED = 141
@@ -24,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     141 the reader closed the pipe, 143 terminated.
     """
     arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
-    verb = arguments[0] if arguments and arguments[0] in VERBS else None
+    verb = verb_of(arguments)
     try:
         _run(arguments)
         sys.stdout.flush()
@@ -35,10 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return print_error(verb, error.format_message(), hint, error.exit_code)
     except HsmadError as error:
         return print_error(verb, str(error), error.hint, error.exit_code)
-    except MemoryError:
-        return print_error(verb, "not enough memory", "try a shorter excerpt with --seconds, or a smaller model", 1)
     except (KeyboardInterrupt, typer.Abort):
         return print_error(verb, "interrupted", None, INTERRUPTED)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        return print_error(verb, "not enough memory", "try a part of the input, or --device cpu", 1)
     except BrokenPipeError:
         _silence_stdout()
         return READER_CLOSED
@@ -54,13 +57,24 @@ def _run(arguments: list[str]) -> None:
         command.invoke(context)
 
 
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Python's own error, or one of torch's, which are RuntimeErrors known by name (CUDA) or text (CPU)."""
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or "can't allocate memory" in str(error)
+
+
 def _silence_stdout() -> None:
     """Point stdout at nothing, so that the interpreter's last flush finds no closed pipe."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _terminate(signal_number: int, frame: object) -> None:
+    raise Terminated("terminated")
+
+
 def run() -> None:
     """The console script."""
+    signal.signal(signal.SIGTERM, _terminate)
     sys.exit(main())
 
 

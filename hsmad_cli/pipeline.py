@@ -28,8 +28,7 @@ from hsmad_cli.files.score_npz import ScoreRoll, StoredFeatures, same_rate
 from hsmad_cli.files.text_models import load_text_model
 from hsmad_cli.model.denoiser import Denoiser
 from hsmad_cli.model.hse import ScoreFeatures
-from hsmad_cli.model.pretrained_codecs import PRETRAINED_CODECS
-from hsmad_cli.model.pretrained_codecs import Codec as CodecModel
+from hsmad_cli.model.pretrained_codecs import PRETRAINED_CODECS, PretrainedCodec
 from hsmad_cli.model.style_encoder import BuiltinStyleEncoder, ClapStyleEncoder, StyleEncoder, T5StyleEncoder
 from hsmad_cli.model.vae import VAE
 from hsmad_cli.symbolic.notes import Ledger
@@ -99,7 +98,7 @@ def autocast(device: torch.device) -> AbstractContextManager[None]:
 class Codec:
     """Sound to latents and back [4.1.2], in blocks that agree with the whole. `name`: vae, encodec or dac."""
 
-    def __init__(self, model: CodecModel, device: torch.device, name: str = "vae", sha256: str = "") -> None:
+    def __init__(self, model: VAE | PretrainedCodec, device: torch.device, name: str = "vae", sha256: str = "") -> None:
         self.model, self.device, self.name, self.sha256 = model, device, name, sha256
         self.sample_rate, self.hop_length = model.sample_rate, model.hop_length
         self.latent_channels = model.latent_channels
@@ -249,7 +248,8 @@ class Pipeline:
     ) -> np.ndarray:
         """Audio [2, n], float32, of a score and a sentence; the empty sentence is the null style.
 
-        seconds: length of an excerpt from start_s on; by default all that follows. Raises NonFiniteError, UsageError.
+        seconds: length of an excerpt from start_s on; by default all that follows.
+        Raises NonFiniteError, and InputError if the song ends before start_s.
         """
         wanted, heard = self._excerpt(score, start_s, seconds)
         latent = self._denoise(score, style, settings, seed, heard, progress)
@@ -261,7 +261,7 @@ class Pipeline:
         """The samples that are wanted, and the frames that are made for them: a margin more, on multiples of R1 R2."""
         length_s = score.duration_s
         if not 0 <= start_s < length_s:
-            raise UsageError(f"--start {start_s:g} s lies outside the song of {length_s:.1f} s")
+            raise InputError(f"the song lasts {length_s:.1f} s, it cannot start at {start_s:g} s")
         end_s = length_s if seconds is None else min(length_s, start_s + seconds)
         wanted = slice(*(round(moment * self.codec.sample_rate) for moment in (start_s, end_s)))
         rate, multiple = self.codec.frame_rate[0] / self.codec.frame_rate[1], self._multiple

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from hsmad_cli.config import Config, load_preset, to_dict
-from hsmad_cli.files.checkpoint import file_sha256, halved, save_checkpoint
+from hsmad_cli.files.checkpoint import file_sha256, halved, load_checkpoint, save_checkpoint
 from hsmad_cli.model.denoiser import Denoiser
 from hsmad_cli.model.style_encoder import TEXT_PREFIX, BuiltinStyleEncoder
 from hsmad_cli.model.vae import VAE
@@ -31,7 +31,9 @@ def write_weights(folder: Path, config: Config | None = None, seed: int = 0) -> 
             "d_in": LAYOUT.width,
         }
         denoiser = Denoiser(config.denoiser, **sizes)
-    save_checkpoint(folder / "vae.safetensors", halved(vae.state_dict()), {"kind": "vae", "config": to_dict(config.codec)})
+    save_checkpoint(
+        folder / "vae.safetensors", halved(vae.state_dict()), {"kind": "vae", "config": to_dict(config.codec)}
+    )
     text = {TEXT_PREFIX + name: tensor for name, tensor in halved(style.state_dict()).items()}
     about = {"kind": "style", "config": to_dict(config.style), "words": list(WORDS)}
     save_checkpoint(folder / "style.safetensors", text, about)
@@ -62,3 +64,10 @@ def write_index(folder: Path) -> None:
         for kind in ("vae", "style", "denoiser")
     ]
     (folder / "index.json").write_text(json.dumps(rows))
+
+
+def reheaded(source: Path, target: Path, **changes: object) -> None:
+    """A copy of a denoiser whose header says something else."""
+    tensors, header = load_checkpoint(source, "denoiser")
+    header.pop("sha256")
+    save_checkpoint(target, tensors, {**header, **changes})

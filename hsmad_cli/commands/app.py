@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
-import importlib
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from hsmad_cli import __version__
+from hsmad_cli.commands.clap_score import clap_score
+from hsmad_cli.commands.codec_eval import codec_eval
+from hsmad_cli.commands.dataset import dataset
+from hsmad_cli.commands.decode import decode
+from hsmad_cli.commands.doctor import doctor
+from hsmad_cli.commands.encode import encode
+from hsmad_cli.commands.fad import fad
+from hsmad_cli.commands.listen import listen
+from hsmad_cli.commands.manifest import manifest
+from hsmad_cli.commands.plot import plot
+from hsmad_cli.commands.render_srm import render_srm
+from hsmad_cli.commands.sample import sample
+from hsmad_cli.commands.styles import styles
+from hsmad_cli.commands.synth import synth
+from hsmad_cli.commands.train import train
+from hsmad_cli.commands.transcribe_eval import transcribe_eval
+from hsmad_cli.commands.weights import app as weights
 
-VERBS = (
-    "render-srm", "sample", "encode", "decode", "styles", "synth", "manifest", "train",
-    "transcribe-eval", "codec-eval", "fad", "clap-score", "listen", "plot", "weights", "doctor",
+VERBS: tuple[Callable[..., None], ...] = (
+    sample, styles, render_srm, encode, decode, synth, transcribe_eval, plot, listen, fad, clap_score, codec_eval,
+    manifest, dataset, train, doctor,
 )  # fmt: skip
 
 app = typer.Typer(name="hsmad", rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+for verb in VERBS:
+    app.command(verb.__name__.replace("_", "-"))(verb)
+app.add_typer(weights, name="weights")
+
+
+def verb_of(arguments: list[str]) -> str | None:
+    """The verb that the arguments of a command line begin with, if they do."""
+    names = {verb.__name__.replace("_", "-") for verb in VERBS} | {"weights"}
+    return arguments[0] if arguments and arguments[0] in names else None
 
 
 def _print_version(wanted: bool) -> None:
@@ -30,15 +56,3 @@ def hsmad(
     ] = False,
 ) -> None:
     """A score and a sentence in, music out."""
-
-
-for verb in VERBS:
-    name = verb.replace("-", "_")
-    try:
-        module = importlib.import_module(f"hsmad_cli.commands.{name}")
-    except ModuleNotFoundError:  # while the verbs are being written
-        continue
-    if hasattr(module, "app"):
-        app.add_typer(module.app, name=verb)
-    else:
-        app.command(verb)(getattr(module, name))

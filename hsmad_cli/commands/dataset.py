@@ -32,7 +32,7 @@ def dataset(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Make clips from scores: audio, the notes that are heard in it, captions and targets; prints the bank's folder.
+    """Make clips from scores: audio, the notes that are heard in it, captions and targets.
 
     The bank depends on DATA, soundfonts, hours, clip length and seed, not on the workers; one that exists is kept.
     """
@@ -42,20 +42,20 @@ def dataset(
     from hsmad_cli.datasets.factory import FactoryOptions
 
     console = Console("dataset", as_json, quiet)
-    chosen = {"splits": tuple(split or ("train",)), "tiers": tuple(tier or ("A",))}
     began = monotonic()
-    with console.progress("clips") as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update()
-
+    with console.following("clips") as bar:
         folder = build_bank(
-            source, soundfont or (), hours, seed, workers, cache,
-            options=FactoryOptions(seconds=clip_seconds), progress=show, **chosen,
-        )  # fmt: skip
-    console.say(f"{folder} ({monotonic() - began:.0f} s)")
-    if as_json:
-        console.report({"bank": str(folder), "seconds": monotonic() - began})
-    else:
-        print(folder)
+            source,
+            soundfont or (),
+            hours,
+            seed,
+            workers,
+            cache,
+            splits=split or ("train",),
+            tiers=tier or ("A",),
+            options=FactoryOptions(seconds=clip_seconds),
+            progress=lambda done, total: bar.follow("clips", done, total),
+        )
+    seconds = monotonic() - began
+    console.say(f"{folder} ({seconds:.0f} s)")
+    console.report({"bank": str(folder), "seconds": seconds})

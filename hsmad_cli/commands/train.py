@@ -64,7 +64,7 @@ def train(
     from hsmad_cli.training.loop import STATE_FILE
     from hsmad_cli.training.loop import train as run_training
     from hsmad_cli.training.parallel import Workers
-    from hsmad_cli.training.setup import build_stage, open_bank
+    from hsmad_cli.training.setup import build_stage, prepare_bank
 
     console = Console("train", quiet=quiet)
     if resume and (init is not None or force):
@@ -73,14 +73,21 @@ def train(
         raise OutputError(f"{output}: holds a run already", "--resume goes on with it, --force begins anew")
     config, settings = _settings(load_preset(preset, change or ()), stage, steps, seconds, batch)
     workers = Workers.join(str(choose_device(device)))
-    try:
-        bank = open_bank(data, config, workers, seed, hours, soundfont or (), cache)
-        trained = build_stage(stage, config, bank, workers.device, seed, codec, style_encoder)
-        about = {"data": str(data), "preset": config.name, "clips": len(bank), "hours": round(bank.seconds / 3600, 3)}
-        begin = {"seed": seed, "resume": resume, "init": init}
-        run_training(trained, settings, output, workers=workers, **begin, about=about, log=console.say)
-    finally:
-        workers.leave()
+    bank = prepare_bank(data, config, workers, seed, hours, soundfont or (), cache)
+    trained = build_stage(stage, config, bank, workers, seed, codec, style_encoder)
+    about = {"data": str(data), "bank": bank.name, "preset": config.name}
+    run_training(
+        trained,
+        settings,
+        output,
+        workers=workers,
+        seed=seed,
+        resume=resume,
+        init=init,
+        about=about,
+        log=console.say,
+    )
+    workers.leave()
 
 
 def _settings(

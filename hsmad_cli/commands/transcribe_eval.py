@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hsmad_cli.commands import options
+from hsmad_cli.commands import judging, options
 from hsmad_cli.commands.console import Console
 from hsmad_cli.commands.jobs import Source
 from hsmad_cli.errors import InputError, UsageError, WeightsError
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from hsmad_cli.symbolic.notes import NoteTable
 
 SAMPLE_RATE = 44100
-JudgeName = Literal["auto", "transkun", "basic-pitch", "librosa-onset", "piano-transcription", "mt3"]
 
 
 @dataclass(frozen=True)
@@ -54,9 +53,7 @@ def transcribe_eval(
     synth: Annotated[bool, typer.Option("--synth", help="Render the score with a soundfont as the reference.")] = False,
     soundfont: Annotated[Path | None, typer.Option("--soundfont", metavar="FILE", help="Soundfont of --synth.")] = None,
     codec: Annotated[bool, typer.Option(help="With a reference, judge codec(reference) too.")] = True,
-    judge: Annotated[
-        JudgeName, typer.Option("--judge", help="Who listens; auto: Transkun for piano, Basic Pitch for the rest.")
-    ] = "auto",
+    judge: judging.Judge = "auto",
     start: Annotated[float, typer.Option("--start", min=0, help="Second of the score at which the audio starts.")] = 0,
     seconds: Annotated[float | None, typer.Option("--seconds", min=0, help="Judge this much of the score.")] = None,
     pairs: Annotated[
@@ -64,9 +61,9 @@ def transcribe_eval(
         typer.Option("--pairs", metavar="FILE", help='Many: JSON lines {"audio": .., "midi": .., "reference": ..}.'),
     ] = None,
     listed: Annotated[int, typer.Option("--list", min=0, help="Missed, extra and late notes to list at most.")] = 50,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Pieces of --pairs judged at once.")] = 1,
+    workers: judging.Workers = 1,
     device: options.Device = "auto",
-    json: options.Json = False,
+    as_json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -78,15 +75,16 @@ def transcribe_eval(
     """
     from hsmad_cli.evaluation.evaluate import evaluate, evaluate_many
 
-    console = Console("transcribe-eval", json, quiet, verbose)
+    console = Console("transcribe-eval", as_json, quiet, verbose)
     questions = _questions(audio, midi, reference, pairs)
     if synth and any(question.reference for question in questions):
         raise UsageError("--synth makes the reference, --reference names it", "use one of them")
+    where = judging.judge_device(device)
     maker = PieceMaker(console, Excerpt(start, seconds), synth, soundfont, codec, device)
     if pairs is None:
-        row = evaluate(maker.piece(questions[0]), judge, maker.judge_device, listed)
+        row = evaluate(maker.piece(questions[0]), judge, where, listed)
         console.report(row.to_json())
-        if not json:
+        if not as_json:
             _print_piece(row)
         return
     with console.progress("judging", len(questions)) as bar:
@@ -96,9 +94,9 @@ def transcribe_eval(
             console.report(row.to_json())
 
         pieces = (maker.piece(question) for question in questions)
-        rows, summary = evaluate_many(pieces, judge, maker.judge_device, workers, done=done)
+        rows, summary = evaluate_many(pieces, judge, where, workers, done=done)
     console.report({"summary": summary})
-    if not json:
+    if not as_json:
         _print_many(rows, summary)
 
 
@@ -216,16 +214,16 @@ def _print_piece(row: Evaluation) -> None:
 
 def _table_rows(scores: list[Any]) -> dict[str, list[str]]:
     return {
-        "onset F1": [_number(s.onset.f1) for s in scores],
-        "  precision": [_number(s.onset.precision) for s in scores],
-        "  recall": [_number(s.onset.recall) for s in scores],
-        "onset + offset F1": [_number(s.onset_offset.f1) for s in scores],
-        "onset + velocity F1": [_number(s.onset_velocity and s.onset_velocity.f1) for s in scores],
-        "velocity correlation": [_number(s.velocity_correlation) for s in scores],
-        "timing error, mean, ms": [_number(s.timing.mean_absolute_ms, 1) for s in scores],
-        "timing error, median, ms": [_number(s.timing.median_absolute_ms, 1) for s in scores],
-        "bias, ms": [_number(s.timing.bias_ms, 1) for s in scores],
-        "drift, ms a minute": [_number(s.timing_within_500_ms.drift_ms_per_minute, 1) for s in scores],
+        "onset F1": [judging.number(s.onset.f1) for s in scores],
+        "  precision": [judging.number(s.onset.precision) for s in scores],
+        "  recall": [judging.number(s.onset.recall) for s in scores],
+        "onset + offset F1": [judging.number(s.onset_offset.f1) for s in scores],
+        "onset + velocity F1": [judging.number(s.onset_velocity and s.onset_velocity.f1) for s in scores],
+        "velocity correlation": [judging.number(s.velocity_correlation) for s in scores],
+        "timing error, mean, ms": [judging.number(s.timing.mean_absolute_ms, 1) for s in scores],
+        "timing error, median, ms": [judging.number(s.timing.median_absolute_ms, 1) for s in scores],
+        "bias, ms": [judging.number(s.timing.bias_ms, 1) for s in scores],
+        "drift, ms a minute": [judging.number(s.timing_within_500_ms.drift_ms_per_minute, 1) for s in scores],
         "written / heard": [f"{s.n_reference} / {s.n_heard}" for s in scores],
         "missed / extra / late": [f"{s.n_missed} / {s.n_extra} / {s.n_late}" for s in scores],
     }
@@ -240,13 +238,9 @@ def _print_many(rows: list[Evaluation], summary: dict[str, Any]) -> None:
         table.add_column(heading, justify="left" if heading in ("piece", "judge") else "right")
     for row in rows:
         ceilings = [row.ceilings[key].onset.f1 if key in row.ceilings else None for key in ("reference", "codec")]
-        table.add_row(row.name, row.judge, _number(row.generated.onset.f1), *map(_number, ceilings))
+        table.add_row(row.name, row.judge, judging.number(row.generated.onset.f1), *map(judging.number, ceilings))
     for judge, values in summary.items():
         ceilings = [values["versus"].get(key, {}).get("onset_f1") for key in ("reference", "codec")]
-        means = [_number(interval and interval["value"]) for interval in (values["onset_f1"], *ceilings)]
+        means = [judging.number(interval and interval["value"]) for interval in (values["onset_f1"], *ceilings)]
         table.add_row(f"mean of {values['n']}", judge, *means, style="bold")
     Rich().print(table)
-
-
-def _number(value: float | None, decimals: int = 3) -> str:
-    return "-" if value is None else f"{value:.{decimals}f}"

@@ -53,7 +53,8 @@ def warp(score: Score, times_s: np.ndarray, warped_s: np.ndarray) -> Score:
         return np.where(t < times_s[0], before, np.where(t > times_s[-1], after, inside))
 
     slopes = np.diff(warped_s) / np.diff(times_s)
-    breaks = np.unique(np.concatenate([score.tempo_s, times_s[(times_s > 0) & (times_s < score.duration_s)]]))
+    inner = times_s[1:-1]
+    breaks = np.unique(np.concatenate([score.tempo_s, inner[(inner > 0) & (inner < score.duration_s)]]))
     bpm = score.tempo_bpm[np.searchsorted(score.tempo_s, breaks, side="right") - 1]
     local = slopes[np.clip(np.searchsorted(times_s, breaks, side="right") - 1, 0, len(slopes) - 1)]
     notes = score.notes

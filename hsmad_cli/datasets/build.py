@@ -90,8 +90,14 @@ def digest(plan: Plan, rates: Rates) -> str:
     what = {
         "version": VERSION, "items": items, "soundfonts": files, "n_clips": plan.n_clips, "seed": plan.seed,
         "options": asdict(plan.options), "rates": asdict(rates),
+        "tables": [path.read_text("utf-8") for path in _tables()],
     }  # fmt: skip
     return hashlib.sha256(canonical_json(what).encode()).hexdigest()[:12]
+
+
+def _tables() -> list[Path]:
+    """The data files of the factory: recipes, instruments and words."""
+    return sorted(Path(__file__).parent.glob("*.toml"))
 
 
 def _fill(folder: Path, plan: Plan, rates: Rates, workers: int, progress: Callable[[int, int], None] | None) -> None:

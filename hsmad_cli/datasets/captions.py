@@ -110,7 +110,7 @@ def _fill(template: str, known: Facts, generator: np.random.Generator) -> str:
         if not value:
             return ""
         values[slot] = value
-    text = template.format(**values)
+    text = template.format(**values).replace("music music", "music")
     return re.sub(r"\ba ([aeiou8])", r"an \1", text)
 
 

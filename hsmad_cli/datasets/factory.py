@@ -32,6 +32,7 @@ LEAST_NOTES = 8
 SPARE = 1.15
 _NOISES = range(119, 128)
 _NOISE_WEIGHT = 0.2
+_DRUM_STYLE_WEIGHT = 4.0
 
 
 @dataclass(frozen=True)
@@ -221,9 +222,15 @@ def _orchestration(
     if u < options.own_share or not choices:
         return OWN, Orchestration(notes, {})
     if u < options.own_share + options.recipe_share:
-        recipe = choices[int(generator.integers(len(choices)))]
+        recipe = draw_recipe(choices, generator)
         return recipe, orchestrate(notes, recipe, generator)
     return SINGLE, play_alone(notes, draw_program(generator))
+
+
+def draw_recipe(choices: Sequence[Recipe], generator: np.random.Generator) -> Recipe:
+    """One of these; styles that need drums more often, since few scores have any."""
+    weights = np.array([_DRUM_STYLE_WEIGHT if "drums" in recipe.needs else 1.0 for recipe in choices])
+    return choices[int(generator.choice(len(choices), p=weights / weights.sum()))]
 
 
 def draw_program(generator: np.random.Generator) -> int:

@@ -14,6 +14,7 @@ from hsmad_cli.evaluation.lossy import decode_lossy, encode_lossy
 from hsmad_cli.evaluation.note_scores import HeardNotes
 from hsmad_cli.evaluation.signal_distances import SAMPLE_RATE, signal_distances
 from hsmad_cli.evaluation.transcriber import choose_judge, load_judge
+from hsmad_cli.files.audio import resample
 from hsmad_cli.symbolic.notes import NoteTable
 
 DEAD_VARIANCE = 0.01
@@ -29,7 +30,9 @@ class Recording:
 
 
 class LatentCodec(Protocol):
-    """Audio [2, samples] <-> latents [frames, channels], as `hsmad_cli.pipeline.Codec`."""
+    """Audio [2, samples] at `sample_rate` <-> latents [frames, channels], as `hsmad_cli.pipeline.Codec`."""
+
+    sample_rate: int
 
     def encode(self, audio: np.ndarray) -> np.ndarray: ...
     def decode(self, latent: np.ndarray) -> np.ndarray: ...
@@ -45,7 +48,13 @@ class CodecUnderTest:
 
 
 def latent_codec(name: str, codec: LatentCodec) -> CodecUnderTest:
-    return CodecUnderTest(name, codec.encode, codec.decode)
+    """A codec with latents; audio is brought to its sampling rate and back."""
+    rate = codec.sample_rate
+    return CodecUnderTest(
+        name,
+        lambda audio: codec.encode(resample(audio, SAMPLE_RATE, rate)),
+        lambda latent: resample(codec.decode(latent), rate, SAMPLE_RATE),
+    )
 
 
 def lossy_codec(name: str) -> CodecUnderTest:

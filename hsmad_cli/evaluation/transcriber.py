@@ -107,13 +107,13 @@ class Transkun:
         model.load_state_dict(checkpoint.get("best_state_dict", checkpoint.get("state_dict")), strict=False)
         self.device = device
         self.model = model.to(device).eval()
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"torch\.(utils\.checkpoint|_dynamo)")
 
     def transcribe(self, audio: np.ndarray) -> HeardNotes:
         import torch
 
         samples = torch.from_numpy(np.ascontiguousarray(audio.T)).to(self.device)
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
+        with torch.no_grad():
             notes = self.model.transcribe(samples)
         rows = [(note.start, note.end, note.pitch, note.velocity) for note in notes if note.pitch > 0]
         return HeardNotes.from_rows(rows)

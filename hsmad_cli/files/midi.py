@@ -5,7 +5,7 @@ The rules, in their order:
 2. Pitches outside 21 to 108 are dropped.
 3. Strikes of one pitch on one part within 20 ms are one strike, with the larger velocity and the later end.
 4. A note without an end (repaired) lasts to the last note event of its track.
-5. The sustain pedal of the channel lengthens pitched notes to pedal-up.
+5. The sustain pedal of the channel lengthens pitched notes to pedal-up, at most to 10 s after the last note's end.
 6. A note ends where the same part strikes the same pitch again: repaired, unless only the pedal had carried it there.
 7. A note shorter than 10 ms (repaired) lasts 10 ms.
 """
@@ -26,7 +26,7 @@ from hsmad_cli.errors import InputError
 from hsmad_cli.files import midi_events as me
 from hsmad_cli.files.midi_events import Event, MidiEvents, TempoMap
 from hsmad_cli.files.publish import write_bytes
-from hsmad_cli.symbolic.notes import HIGHEST_PITCH, LOWEST_PITCH, Ledger, NoteTable, Score
+from hsmad_cli.symbolic.notes import DRUM_LENGTH_S, HIGHEST_PITCH, LOWEST_PITCH, Ledger, NoteTable, Score
 
 MAX_BYTES = 16 * 2**20
 MAX_SCORE_S = 3600.0
@@ -35,7 +35,7 @@ MAX_PARTS = 256
 
 _MERGE_S = 0.02
 _SHORTEST_S = 0.01
-_DRUM_S = 0.1
+_RING_S = 10.0
 _MAX_TICK = 9_000_000
 _MAX_BEATS_PER_S = 20
 
@@ -97,9 +97,7 @@ def _spoken(seconds: float) -> str:
 def _score(song: MidiEvents, name: str) -> Score:
     clock = TempoMap(song.tempos, song.ticks_per_beat)
     parts = _parts(song)
-    if len(parts) > MAX_PARTS:
-        raise InputError(f"{name}: {len(parts)} parts, at most {MAX_PARTS} can be played")
-    notes, ledger = _settle(*_read_notes(song, parts, clock), parts, clock)
+    notes, ledger = _settle(*_read_notes(song, parts, clock, name), parts, clock)
     end_s = float(clock.seconds(song.last_tick))
     known = clock.start_s <= end_s
     pedal_s, pedal_value = _pedal_curve(song, clock)
@@ -117,13 +115,15 @@ def _score(song: MidiEvents, name: str) -> Score:
 
 @dataclass(frozen=True)
 class _Part:
-    """The notes of one channel on one track, each ended; programs and pedal are its own, else its channel's."""
+    """The notes of one channel on one track, each with an end, and the pitches that had none before `end_tick`.
 
-    channel: int
+    Programs and pedal are those of the track, else those that other tracks send to the channel.
+    """
+
     notes: list[Event]
     programs: list[Event]
     pedal: list[Event]
-    held: frozenset[int]
+    never_ended: frozenset[int]
     end_tick: int
 
 
@@ -139,10 +139,10 @@ def _parts(song: MidiEvents) -> list[_Part]:
                 notes.add(track, event)
     parts = []
     for (track, channel), events in notes.of_part.items():
-        ended, held = _ended(events)
+        ended, never_ended = _ended(events)
         if ended:
             own = programs.own_or_shared(track, channel), pedals.own_or_shared(track, channel)
-            parts.append(_Part(channel, ended, *own, held, max(event.tick for event in ended)))
+            parts.append(_Part(ended, *own, never_ended, max(event.tick for event in ended)))
     return parts
 
 
@@ -186,7 +186,7 @@ def _ended(events: list[Event]) -> tuple[list[Event], frozenset[int]]:
     return ended, frozenset(begun)
 
 
-def _read_notes(song: MidiEvents, parts: list[_Part], clock: TempoMap) -> tuple[NoteTable, np.ndarray]:
+def _read_notes(song: MidiEvents, parts: list[_Part], clock: TempoMap, name: str) -> tuple[NoteTable, np.ndarray]:
     """Every note of the song, and for each the index of the `_Part` it comes from, by way of pretty_midi.
 
     pretty_midi is given one track for each part, named by its index: left alone it would mind only the first track's
@@ -197,6 +197,8 @@ def _read_notes(song: MidiEvents, parts: list[_Part], clock: TempoMap) -> tuple[
     tracks = [conductor, *(_part_track(index, part) for index, part in enumerate(parts))]
     file = mido.MidiFile(type=1, ticks_per_beat=song.ticks_per_beat, tracks=tracks)
     instruments = pretty_midi.PrettyMIDI(mido_object=file).instruments
+    if len(instruments) > MAX_PARTS:
+        raise InputError(f"{name}: {len(instruments)} parts, at most {MAX_PARTS} can be played")
     counts = [len(instrument.notes) for instrument in instruments]
     notes = [note for instrument in instruments for note in instrument.notes]
     table = NoteTable(
@@ -251,7 +253,7 @@ def _settle(read: NoteTable, source: np.ndarray, parts: list[_Part], clock: Temp
     no_end = _never_ended(notes, source, parts, clock)
     next_strike_s = _next_strike(notes)
     overlap = notes.offset_s > next_strike_s + 1e-9
-    offset_s = np.where(notes.is_drum, notes.onset_s + _DRUM_S, notes.offset_s).clip(notes.offset_s)
+    offset_s = np.where(notes.is_drum, notes.onset_s + DRUM_LENGTH_S, notes.offset_s).clip(notes.offset_s)
     offset_s = np.minimum(_pedalled(notes, offset_s, source, parts, clock), next_strike_s)
     too_short = offset_s < notes.onset_s + _SHORTEST_S - 1e-9
     offset_s = np.maximum(offset_s, notes.onset_s + _SHORTEST_S)
@@ -295,16 +297,16 @@ def _next_strike(notes: NoteTable) -> np.ndarray:
 def _never_ended(notes: NoteTable, source: np.ndarray, parts: list[_Part], clock: TempoMap) -> np.ndarray:
     never = np.zeros(len(notes), np.bool_)
     for index, part in enumerate(parts):
-        if part.held:
+        if part.never_ended:
             last = notes.offset_s >= clock.seconds(part.end_tick) - 1e-9
-            never |= (source == index) & last & np.isin(notes.pitch, list(part.held))
+            never |= (source == index) & last & np.isin(notes.pitch, list(part.never_ended))
     return never
 
 
 def _pedalled(
     notes: NoteTable, offset_s: np.ndarray, source: np.ndarray, parts: list[_Part], clock: TempoMap
 ) -> np.ndarray:
-    """Offsets of pitched notes carried on to pedal-up; a pedal that nobody lifts is lifted at the last note's end."""
+    """Offsets of pitched notes, carried on to pedal-up."""
     carried = offset_s.copy()
     last_s = offset_s.max(initial=0.0)
     for index, part in enumerate(parts):
@@ -318,11 +320,14 @@ def _pedalled(
 
 
 def _pedal_spans(events: list[Event], clock: TempoMap, last_s: float) -> tuple[np.ndarray, np.ndarray]:
-    """When the pedal goes down (value 64 and more) and up, in seconds, two arrays of one length."""
+    """When the pedal goes down (value 64 and more) and up, in seconds, two arrays of one length.
+
+    A pedal that nobody lifts is lifted at the last note's end, `last_s`.
+    """
     down = np.array([False, *(event.value >= 64 for event in events)])
     moves = clock.seconds(np.array([event.tick for event in events], np.int64))
     down_s, up_s = moves[down[1:] & ~down[:-1]], moves[~down[1:] & down[:-1]]
-    return down_s, np.append(up_s, last_s)[: len(down_s)]
+    return down_s, np.append(np.minimum(up_s, last_s + _RING_S), last_s)[: len(down_s)]
 
 
 def _pedal_curve(song: MidiEvents, clock: TempoMap) -> tuple[np.ndarray, np.ndarray]:

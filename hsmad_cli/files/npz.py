@@ -155,7 +155,8 @@ def _read_array(file: IO[bytes], declared_bytes: int) -> np.ndarray:
     n_bytes = prod(shape) * dtype.itemsize
     if n_bytes != declared_bytes - file.tell():
         raise ValueError(f"its header declares {n_bytes} bytes, the archive {declared_bytes - file.tell()}")
-    data = file.read(n_bytes)
-    if len(data) != n_bytes or file.read(1):
-        raise ValueError(f"{len(data)} of {n_bytes} bytes are there")
+    data = bytearray(n_bytes)
+    n_read = file.readinto(data)  # type: ignore[attr-defined]
+    if n_read != n_bytes or file.read(1):
+        raise ValueError(f"{n_read} of {n_bytes} bytes are there")
     return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran_order else "C")

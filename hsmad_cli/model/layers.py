@@ -130,8 +130,8 @@ def _window_mask(n_frames: int, reach: int, device: torch.device) -> Tensor:
     first = torch.arange(0, n_frames, block, device=device)[:, None, None]
     query = first + torch.arange(block, device=device)[:, None]
     key = first - reach + torch.arange(block + 2 * reach, device=device)
-    present = (key >= 0) & ((key < n_frames) | (query >= n_frames))
-    return (present & ((query - key).abs() <= reach))[None]
+    visible = (key >= 0) & ((key < n_frames) | (query >= n_frames))
+    return (visible & ((query - key).abs() <= reach))[None]
 
 
 def rotate(x: Tensor, code: TimeCode) -> Tensor:

@@ -6,7 +6,10 @@ Both channels are coded by the mono model, side by side in the latent: [left C |
 
 from __future__ import annotations
 
-from math import prod
+from collections.abc import Sequence
+from itertools import accumulate
+from math import ceil, prod
+from operator import mul
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -14,16 +17,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 STEREO = 2
-HALO_S = 1.0
+DAC_UNITS_REACH = 3 * (1 + 3 + 9)
 
 
 class Codec(Protocol):
-    """What a codec is to the rest of hsmad: T_H is `sample_rate` / `hop_length`, `halo` is in latent frames."""
+    """What a codec is to the rest of hsmad: T_H is `sample_rate` / `hop_length`.
+
+    `halo` is the latent frames on each side with which a block is coded as in the whole; None: only the whole will do.
+    """
 
     sample_rate: int
     hop_length: int
     latent_channels: int
-    halo: int
+    halo: int | None
 
     def encode(self, audio: Tensor) -> Tensor: ...
 
@@ -31,18 +37,15 @@ class Codec(Protocol):
 
 
 class PretrainedCodec(nn.Module):
-    """Stereo audio [B, 2, n] at `sample_rate` <-> latents [B, T, 2 C] by a mono model of transformers.
+    """Stereo audio [B, 2, n] at `sample_rate` <-> latents [B, T, 2 C] by a mono model of transformers."""
 
-    `halo` is a second: enough for the convolutions; EnCodec's recurrent layer remembers a little longer.
-    """
-
-    def __init__(self, model: Any, hop_length: int, hidden_size: int) -> None:
+    def __init__(self, model: Any, hop_length: int, hidden_size: int, halo: int | None) -> None:
         super().__init__()
         self.model = model.eval()
         self.sample_rate: int = model.config.sampling_rate
         self.hop_length = hop_length
         self.latent_channels = STEREO * hidden_size
-        self.halo = -(-int(HALO_S * self.sample_rate) // hop_length)
+        self.halo = halo
 
     def encode(self, audio: Tensor) -> Tensor:
         """Audio [B, 2, n] in -1..1 -> latents [B, ceil(n / hop), 2 C]; the end is padded with zeros."""
@@ -67,7 +70,10 @@ class PretrainedCodec(nn.Module):
 
 
 class EncodecCodec(PretrainedCodec):
-    """EnCodec for mono audio that is not normalised: `facebook/encodec_24khz`, MusicGen's `encodec_32khz`."""
+    """EnCodec for mono audio that is not normalised: `facebook/encodec_24khz`, MusicGen's `encodec_32khz`.
+
+    Its recurrent layer remembers without limit, so it has no halo.
+    """
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -80,7 +86,7 @@ class EncodecCodec(PretrainedCodec):
             raise ValueError(
                 f"{path}: {config.audio_channels} channels, normalize={config.normalize}; needs a mono EnCodec without"
             )
-        return cls(model, prod(config.upsampling_ratios), config.hidden_size)
+        return cls(model, prod(config.upsampling_ratios), config.hidden_size, halo=None)
 
     def quantised(self, hidden: Tensor) -> Tensor:
         quantizer = self.model.quantizer
@@ -96,10 +102,19 @@ class DACCodec(PretrainedCodec):
         from transformers import DacModel
 
         model = DacModel.from_pretrained(path, local_files_only=True)
-        return cls(model, prod(model.config.downsampling_ratios), model.config.hidden_size)
+        ratios = model.config.downsampling_ratios
+        return cls(model, prod(ratios), model.config.hidden_size, dac_halo(ratios))
 
     def quantised(self, hidden: Tensor) -> Tensor:
         return self.model.quantizer(hidden)[0]
+
+
+def dac_halo(ratios: Sequence[int]) -> int:
+    """Latent frames that DAC's decoder sees to each side (its encoder sees fewer): of every level the upsampling, one
+    sample of the level below, and the dilated units; around them kernels of 7."""
+    rates = list(accumulate(ratios, mul, initial=1))
+    reach = 3 * rates[-1] + 3 + sum(rates[1:]) + DAC_UNITS_REACH * sum(rates[:-1])
+    return ceil(reach / rates[-1])
 
 
 PRETRAINED_CODECS: dict[str, type[EncodecCodec] | type[DACCodec]] = {"encodec": EncodecCodec, "dac": DACCodec}

@@ -221,7 +221,9 @@ class VAE(nn.Module):
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         self.config = config
+        self.sample_rate = config.sample_rate
         self.hop_length = config.hop_length
+        self.latent_channels = config.latent_channels
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
         self.register_buffer("latent_mean", torch.zeros(config.latent_channels))
@@ -247,8 +249,8 @@ class VAE(nn.Module):
 
     def decode(self, latent: Tensor) -> Tensor:
         """Standardised latents [B, T, C] -> audio [B, 2, T * hop], float32, not clipped."""
-        if latent.ndim != 3 or latent.shape[2] != self.config.latent_channels:
-            raise ValueError(f"the codec reads latents [B, T, {self.config.latent_channels}], got {list(latent.shape)}")
+        if latent.ndim != 3 or latent.shape[2] != self.latent_channels:
+            raise ValueError(f"the codec reads latents [B, T, {self.latent_channels}], got {list(latent.shape)}")
         return from_mid_side(self.decoder(latent))
 
     def reconstruct(self, audio: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,12 +1,13 @@
 """The score as hsmad sees it: a table of notes, and what surrounds them.
 
-A `NoteTable` is what is *heard*: sustain pedal already lengthens its offsets. A `Score` adds tempo, pedal, beats and the
-ledger that accounts for every note that was read.
+A `NoteTable` is what is *heard*: sustain pedal already lengthens its offsets. A `Score` adds tempo, pedal, beats and
+the ledger that accounts for every note that was read.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ HIGHEST_PITCH = 108
 N_PITCHES = HIGHEST_PITCH - LOWEST_PITCH + 1
 N_FAMILIES = 16
 TAIL_S = 2.0
+DRUM_LENGTH_S = 0.1
 
 GM_FAMILIES = (
     "piano", "chromatic percussion", "organ", "guitar", "bass", "strings", "ensemble", "brass",
@@ -39,7 +41,7 @@ class NoteTable:
     is_drum: np.ndarray
     part: np.ndarray
 
-    DTYPES = {
+    DTYPES: ClassVar = {
         "onset_s": np.float64, "offset_s": np.float64, "pitch": np.int16, "velocity": np.int16,
         "program": np.int16, "is_drum": np.bool_, "part": np.int16,
     }  # fmt: skip
@@ -96,9 +98,9 @@ class Ledger:
 class Score:
     """A score: the notes that sound, and the curves that targets and features come from.
 
-    tempo_s [K], tempo_bpm [K]: tempo from each time on (tempo_s[0] == 0). pedal_s [P], pedal_value [P]: sustain pedal as
-    a step function, 0 to 1 (the maximum over parts). beats_s [B]: beat times. chords: annotated (start_s, end_s, label)
-    or empty. Time 0 of the score is sample 0 of the audio.
+    tempo_s [K], tempo_bpm [K]: tempo from each time on (tempo_s[0] == 0). pedal_s [P], pedal_value [P]: sustain pedal
+    as a step function, 0 to 1 (the maximum over parts). beats_s [B]: beat times. chords: annotated (start_s, end_s,
+    label) or empty. Time 0 of the score is sample 0 of the audio.
     """
 
     notes: NoteTable

@@ -24,13 +24,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hsmad_cli.symbolic.notes import LOWEST_PITCH, N_FAMILIES, N_PITCHES, NoteTable, Score
+from hsmad_cli.symbolic.notes import DRUM_LENGTH_S, LOWEST_PITCH, N_FAMILIES, N_PITCHES, NoteTable, Score
 
 N_GROUPS = N_FAMILIES + 1
 DRUMS = N_FAMILIES
 N_PROGRAMS = 128
 DRUM_KITS = ("standard", "room", "power", "electronic", "jazz", "brush", "orchestra")
-DRUM_LENGTH_S = 0.1
 
 _PITCH_PLANES = N_PITCHES * (1 + N_GROUPS)
 _ACTIVITY_PLANES = N_PROGRAMS + len(DRUM_KITS)
@@ -199,7 +198,7 @@ class _Placed:
     """Notes on the planes of a block, all [B, N].
 
     onset, offset: frame coordinates. strength: velocity / 127. pitched, named: which notes the union and the families
-    show. row: pitch counted from 21. family_plane: row in the stack of union and families. colour: program or 128 + kit.
+    show. row: pitch counted from 21. family_plane: row in the stack of union and families. colour: program, 128 + kit.
     """
 
     onset: Tensor
@@ -314,7 +313,7 @@ def _age_planes(notes: _Placed, grid: _Grid, sustain: Tensor, rate: float) -> Te
 
 def _pedal_plane(notes: NoteTensors, rate: float, start_frame: int, grid: _Grid) -> Tensor:
     """Mean pedal value of each frame: [B, T, 1]."""
-    value = _quantised(notes.pedal_value)
+    value = _quantised(notes.pedal_value.float())
     change = torch.diff(value, dim=1, prepend=torch.zeros_like(value[:, :1]))
     moves, plane = change != 0, torch.zeros_like(change, dtype=torch.int64)
     return _running_sum(notes.pedal_s * rate - start_frame, change, moves, plane, 1, grid)

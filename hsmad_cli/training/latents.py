@@ -12,7 +12,7 @@ import torch
 from hsmad_cli.datasets.memory import ClipBank
 from hsmad_cli.model.vae import VAE
 
-BLOCK_SAMPLES = 2**23
+BLOCK_SAMPLES = 2**24
 
 
 @torch.no_grad()

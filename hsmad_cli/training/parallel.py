@@ -28,7 +28,6 @@ class Workers:
         if cuda:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", torch.device(device).index or 0)))
             torch.set_float32_matmul_precision("high")
-            torch.backends.cudnn.benchmark = True
         here = torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device(device)
         if world == 1:
             return cls(here)

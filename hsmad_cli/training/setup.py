@@ -17,6 +17,7 @@ from hsmad_cli.errors import ConfigError, UsageError
 from hsmad_cli.files.checkpoint import file_sha256, fill, load_checkpoint
 from hsmad_cli.files.text_models import load_text_model, text_model_folder
 from hsmad_cli.model.style_encoder import BuiltinStyleEncoder, ClapStyleEncoder, StyleEncoder, T5StyleEncoder
+from hsmad_cli.model.tokenizer import WordTokenizer
 from hsmad_cli.model.vae import VAE
 from hsmad_cli.training.latents import with_encoded_audio
 from hsmad_cli.training.loop import Stage
@@ -29,10 +30,10 @@ from hsmad_cli.training.style_table import StyleTable
 PRETRAINED = {"clap": ClapStyleEncoder, "t5": T5StyleEncoder}
 
 
-def open_bank(
+def prepare_bank(
     source: Path, config: Config, workers: Workers, seed: int, hours: float, soundfonts: Sequence[Path], cache: Path
-) -> ClipBank:
-    """This process's share of the clips of a bank, or of one that is made from a manifest and kept in `cache`."""
+) -> Path:
+    """The folder of a bank, or of one that is made from a manifest (by one process, while the others wait)."""
     options = FactoryOptions(sample_rate=config.codec.sample_rate)
     rates = Rates(config.codec.sample_rate, config.codec.hop_length, config.denoiser.ratios)
 
@@ -42,29 +43,35 @@ def open_bank(
     if workers.chief:
         built()
     workers.wait()
-    bank = ClipBank.load(built(), workers.rank, workers.world)
-    if bank.rates != rates:
-        raise ConfigError(f"{source}: a bank of {bank.rates}, the preset needs {rates}")
-    return bank
+    return built()
 
 
 def build_stage(
     kind: str,
     config: Config,
-    bank: ClipBank,
-    device: torch.device,
+    folder: Path,
+    workers: Workers,
     seed: int,
     codec: Path | None = None,
     style_encoder: Path | None = None,
 ) -> Stage:
-    """A stage on its device. The denoiser's also needs its codec and, unless it is pretrained, its style encoder."""
+    """A stage on this process's share of a bank's clips.
+
+    The denoiser's also needs its codec and, unless that is pretrained, its style encoder. Raises UsageError,
+    ConfigError, InputError, WeightsError.
+    """
+    bank = ClipBank.load(folder, workers.rank, workers.world)
+    if bank.rates.frame_rate(0) != config.codec.frame_rate or bank.rates.ratios != config.denoiser.ratios:
+        raise ConfigError(f"{folder}: a bank of {bank.rates}, the preset differs")
     if kind == "vae":
-        return VAEStage(config, bank.to(device), device, seed)
+        return VAEStage(config, bank.to(workers.device), workers.device, seed)
     if kind == "style":
-        return StyleStage(config, bank.to(device), seed)
+        every_caption = [text for texts in ClipBank.load(folder).captions for text in texts]
+        words = WordTokenizer.choose_words(every_caption, config.style.vocabulary)
+        return StyleStage(config, bank.to(workers.device), words, seed)
     if codec is None:
         raise UsageError("the denoiser is trained on a codec's latents", "name one with --codec FILE")
-    return _denoiser_stage(config, bank, device, seed, codec, style_encoder)
+    return _denoiser_stage(config, bank, workers.device, seed, codec, style_encoder)
 
 
 def _denoiser_stage(
@@ -74,7 +81,7 @@ def _denoiser_stage(
     if vae.config.frame_rate != config.codec.frame_rate:
         rates = " and ".join(f"{a}/{b}" for a, b in (vae.config.frame_rate, config.codec.frame_rate))
         raise ConfigError(f"{codec}: latent frame rate and that of the preset differ: {rates} per second")
-    encoder, about_style = load_style_encoder(config.style, style_encoder)
+    encoder, about_style = load_style_encoder(config.style, style_encoder, device)
     styles = StyleTable.of(encoder, bank.captions, device)
     made_with = {"codec_sha256": file_sha256(codec), **about_style}
     return DenoiserStage(config, with_encoded_audio(bank, vae, device), styles, seed, made_with)
@@ -88,7 +95,9 @@ def load_codec(path: Path) -> VAE:
     return vae.eval().requires_grad_(False)
 
 
-def load_style_encoder(config: StyleConfig, path: Path | None) -> tuple[StyleEncoder, dict[str, Any]]:
+def load_style_encoder(
+    config: StyleConfig, path: Path | None, device: torch.device
+) -> tuple[StyleEncoder, dict[str, Any]]:
     """The style encoder of a configuration, and what a denoiser's header says of it.
 
     `path` is a checkpoint for `builtin`, and for `clap` and `t5` a folder (None: the local cache). Raises WeightsError,
@@ -99,10 +108,11 @@ def load_style_encoder(config: StyleConfig, path: Path | None) -> tuple[StyleEnc
             raise UsageError("the builtin style encoder has to be trained first", "name one with --style-encoder FILE")
         tensors, header = load_checkpoint(path, "style")
         about = {"style_encoder": "builtin", "style_sha256": file_sha256(path)}
-        return BuiltinStyleEncoder.from_checkpoint(tensors, header), about
+        return BuiltinStyleEncoder.from_checkpoint(tensors, header).to(device), about
     if config.encoder not in PRETRAINED:
         raise ConfigError(f"style.encoder is {config.encoder!r}", f"there are: builtin, {', '.join(PRETRAINED)}")
     folder = text_model_folder(config.encoder, str(path or ""))
-    encoder = PRETRAINED[config.encoder](*load_text_model(config.encoder, str(folder)))
+    model, tokenizer, width = load_text_model(config.encoder, str(folder))
+    encoder = PRETRAINED[config.encoder](model.to(device), tokenizer, width)
     about = {"style_encoder": config.encoder, "style_sha256": file_sha256(folder / "model.safetensors")}
     return encoder, about

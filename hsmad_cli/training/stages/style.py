@@ -12,7 +12,7 @@ from hsmad_cli.config import Config, to_dict
 from hsmad_cli.datasets.memory import ClipBank
 from hsmad_cli.errors import ConfigError
 from hsmad_cli.model.style_encoder import AudioTextModel
-from hsmad_cli.model.tokenizer import WordTokenizer, words_of
+from hsmad_cli.model.tokenizer import words_of
 from hsmad_cli.training.randomness import Draw, seeded
 
 SPELT_WORDS = 0.1
@@ -31,15 +31,14 @@ class StyleBatch(NamedTuple):
 
 
 class StyleStage:
-    """Trains both towers on crops of clips and their captions; the vocabulary comes from these captions."""
+    """Trains both towers on crops of a bank's clips and their captions. `words` is the vocabulary."""
 
     kind = "style"
 
-    def __init__(self, config: Config, bank: ClipBank, seed: int = 0) -> None:
+    def __init__(self, config: Config, bank: ClipBank, words: Sequence[str], seed: int = 0) -> None:
         self.config, self.train, self.bank, self.device = config, config.train_style, bank, bank.device
         self.captions = [tuple(texts) or ("",) for texts in bank.captions]
-        every_text = [text for texts in self.captions for text in texts]
-        self.words = WordTokenizer.choose_words(every_text, config.style.vocabulary)
+        self.words = list(words)
         with seeded(seed, "style"):
             self.model = AudioTextModel(config.style, self.words, config.codec.sample_rate, config.codec.hop_length)
         self.model.to(self.device)

@@ -31,6 +31,8 @@ NOISE = (0.1 * GENERATOR.standard_normal((2, RATE))).astype(np.float32)
 class FrameCodec:
     """Latents are frames of 100 samples of both channels."""
 
+    sample_rate = RATE
+
     def encode(self, audio: np.ndarray) -> np.ndarray:
         return audio.reshape(2, -1, 100).transpose(1, 0, 2).reshape(-1, 200)
 

@@ -11,9 +11,10 @@ import pytest
 
 from hsmad_cli.errors import UsageError
 from hsmad_cli.evaluation import transcriber
-from hsmad_cli.evaluation.note_scores import HeardNotes, score_notes
+from hsmad_cli.evaluation.note_scores import HeardNotes, pitched_notes, score_notes
 from hsmad_cli.evaluation.transcriber import choose_judge, decode_notes, load_judge, written_notes
 from hsmad_cli.symbolic.notes import NoteTable
+from hsmad_cli.synth.engine import Synthesizer
 
 RATE = 44100
 CHORD = HeardNotes.from_rows([(0.5, 1.3, 60), (1.5, 2.3, 64), (2.5, 3.3, 67), (2.5, 3.3, 72)], velocity=False)
@@ -110,11 +111,16 @@ def test_silence_holds_no_notes(judge):
 
 @pytest.mark.judge
 @pytest.mark.slow
-def test_transkun_hears_a_melody_with_velocities():
+def test_transkun_hears_a_piano_and_its_dynamics():
     pytest.importorskip("transkun")
-    heard = load_judge("transkun").transcribe(tones(CHORD, 4.0))
-    assert score_notes(CHORD, heard).onset.f1 > 0.7
-    assert heard.velocity is not None
+    number = np.arange(20)
+    onset_s = 0.25 * number
+    velocity, pitch = 25 + 5 * (number * 7 % 20), 55 + number * 9 % 20
+    notes = NoteTable(onset_s, onset_s + 0.4, pitch, velocity, np.zeros(20), np.zeros(20), np.zeros(20))
+    scores = score_notes(pitched_notes(notes), load_judge("transkun").transcribe(Synthesizer().render(notes, 6.0)))
+    assert scores.onset.f1 > 0.9
+    assert scores.timing.median_absolute_ms < 10
+    assert scores.velocity_correlation > 0.8
 
 
 @pytest.mark.judge

@@ -26,21 +26,25 @@ def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["song.wav"]
 
 
+def write_and_fail(path: Path, blow: BaseException) -> None:
+    with publish(path) as file:
+        file.write(b"half of the n")
+        raise blow
+
+
 @pytest.mark.parametrize("blow", [KeyboardInterrupt(), ValueError("a bug")])
 def test_a_crash_leaves_the_old_file_and_nothing_else(tmp_path: Path, blow: BaseException) -> None:
     path = tmp_path / "song.wav"
     path.write_bytes(b"old")
-    with pytest.raises(type(blow)), publish(path) as file:
-        file.write(b"half of the n")
-        raise blow
+    with pytest.raises(type(blow)):
+        write_and_fail(path, blow)
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["song.wav"]
 
 
 def test_a_full_disk_is_an_output_error_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="No space left") as caught, publish(tmp_path / "song.wav") as file:
-        file.write(b"x")
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(OutputError, match="No space left") as caught:
+        write_and_fail(tmp_path / "song.wav", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     assert caught.value.exit_code == 6
     assert os.listdir(tmp_path) == []
 

@@ -88,9 +88,10 @@ def test_even_kernels_are_refused() -> None:
 
 @pytest.mark.parametrize("n_frames", [1, 40, 64, 150])
 @pytest.mark.parametrize("window", [2, 33, 200])
-def test_window_attention_is_masked_full_attention(n_frames: int, window: int) -> None:
+@pytest.mark.parametrize("start", [0, 48])
+def test_window_attention_is_masked_full_attention(n_frames: int, window: int, start: int) -> None:
     query, key, value = (random(2, n_frames, 3, 8, seed=seed) for seed in range(3))
-    code = time_code(n_frames, 8, window, query)
+    code = time_code(n_frames, 8, window, query, start)
     frame = torch.arange(n_frames)
     mask = (frame[:, None] - frame).abs() <= window // 2
     rotated = (x.transpose(1, 2) for x in (rotate(query, code), rotate(key, code), value))

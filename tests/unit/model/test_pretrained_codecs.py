@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hsmad_cli.model.pretrained_codecs import DACCodec, EncodecCodec, PretrainedCodec
+from hsmad_cli.model.pretrained_codecs import DACCodec, EncodecCodec, PretrainedCodec, dac_halo
 
 
 def tiny_encodec(folder: Path, **changes: object) -> Path:
@@ -70,3 +70,21 @@ def test_it_decodes_as_transformers_does(codec: PretrainedCodec) -> None:
 def test_an_encodec_that_normalises_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="normalize=True"):
         EncodecCodec.load(tiny_encodec(tmp_path, normalize=True))
+
+
+def test_dac_in_blocks_equals_the_whole(tmp_path: Path) -> None:
+    codec = DACCodec.load(tiny_dac(tmp_path))
+    assert codec.halo is not None
+    halo, hop, start, stop = codec.halo, codec.hop_length, codec.halo + 2, codec.halo + 6
+    audio = 0.1 * torch.randn(1, 2, (2 * halo + 9) * hop)
+    with torch.no_grad():
+        latent = codec.encode(audio)
+        part = codec.encode(audio[..., (start - halo) * hop : (stop + halo) * hop])[:, halo:-halo]
+        whole = codec.decode(latent)[..., start * hop : stop * hop]
+        block = codec.decode(latent[:, start - halo : stop + halo])[..., halo * hop : -halo * hop]
+    torch.testing.assert_close(part, latent[:, start:stop], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(block, whole, atol=1e-5, rtol=1e-4)
+
+
+def test_halo_of_the_real_dac() -> None:
+    assert dac_halo([2, 4, 8, 8]) == 10

@@ -16,6 +16,7 @@ from hsmad_cli.training.randomness import Draw
 from hsmad_cli.training.stages.style import StyleStage, agreement, attribute_table, soft_cross_entropy
 
 N_SAMPLES = 882 * 64
+WORDS = ["dark", "hum", "low", "noise", "tone", "white"]
 
 
 def hum_and_noise() -> ClipBank:
@@ -45,7 +46,7 @@ def test_soft_cross_entropy_by_hand() -> None:
 
 
 def test_a_batch_holds_neighbours_in_order_of_score() -> None:
-    stage = StyleStage(load_preset("tiny"), hum_and_noise())
+    stage = StyleStage(load_preset("tiny"), hum_and_noise(), WORDS)
     assert stage.by_score.tolist() == [1, 3, 5, 0, 2, 4]
     batch = stage.batch(0, Draw(0, 0))
     assert batch.audio.shape == (4, 2, 50 * 882)
@@ -59,7 +60,8 @@ def test_a_batch_holds_neighbours_in_order_of_score() -> None:
 def test_hum_and_noise_are_told_apart_after_a_few_steps(tmp_path: Path) -> None:
     changes = {"steps": 30, "learning_rate": 1e-2, "crop_frames": 10}
     config = load_preset("tiny", [f"train_style.{name} = {value}" for name, value in changes.items()])
-    train(StyleStage(config, hum_and_noise()), config.train_style, tmp_path, workers=Workers(torch.device("cpu")))
+    stage = StyleStage(config, hum_and_noise(), WORDS)
+    train(stage, config.train_style, tmp_path, workers=Workers(torch.device("cpu")))
     tensors, header = load_checkpoint(tmp_path / "style.safetensors", "style")
     model = AudioTextModel.from_checkpoint(tensors, header)
     sounds = model.audio(hum_and_noise().audio_at(torch.tensor([0, 1]), torch.zeros(2).long(), 8820))

@@ -115,9 +115,9 @@ def test_the_discriminators_gradients_get_their_shares(monkeypatch: pytest.Monke
     assert all(p.grad is None for p in trained.discriminator.parameters())
 
 
-def test_sixty_steps_on_a_chord_lower_the_loss_by_a_third() -> None:
-    torch.manual_seed(0)
-    trained = stage(batch=4, crop_frames=6)
+def test_sixty_steps_on_a_chord_lower_the_loss_by_a_third(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hsmad_cli.training.stages.vae.augment", lambda audio, generator: audio)
+    trained = stage(batch=4, crop_frames=8)
     optimiser = torch.optim.AdamW(trained.vae.parameters(), lr=3e-3, betas=(0.9, 0.99))
     losses = []
     for step in range(60):

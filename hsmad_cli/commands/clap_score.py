@@ -1,0 +1,49 @@
+"""hsmad clap-score: does the audio sound like the words?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hsmad_cli.commands import options
+from hsmad_cli.commands.console import Console
+from hsmad_cli.commands.jobs import Source, named
+from hsmad_cli.errors import InputError, PartialError
+
+
+def clap_score(
+    inputs: options.Inputs,
+    texts: Annotated[list[str], typer.Option("--text", metavar="WORDS", help="A description; repeatable.")],
+    model: Annotated[
+        Path | None, typer.Option("--model", metavar="FOLDER", help="A CLAP model; default: the one pulled.")
+    ] = None,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Cosine between CLAP's ideas of a sound and of each text, -1 to 1; one line a sound."""
+    from hsmad_cli.evaluation.clap_score import Clap, clap_scores
+    from hsmad_cli.files.audio import read_audio
+    from hsmad_cli.files.hub import pulled_folder
+    from hsmad_cli.pipeline import choose_device
+
+    console = Console("clap-score", as_json, quiet, verbose)
+    clap = Clap(model or pulled_folder("clap"), choose_device(device).type)
+    failed = 0
+    for source in map(Source, inputs):
+        try:
+            scores = clap_scores(clap, read_audio(source.content()), texts)
+        except InputError as error:
+            if len(inputs) == 1:
+                raise named(error, source.name) from error
+            console.warn(str(named(error, source.name)))
+            failed += 1
+            continue
+        console.report({"input": source.name, "scores": dict(zip(texts, scores, strict=True))})
+        if not as_json:
+            print("\t".join([source.name, *(f"{score:.4f}" for score in scores)]))
+    if failed:
+        raise PartialError(f"{failed} of {len(inputs)} inputs failed, {len(inputs) - failed} done")

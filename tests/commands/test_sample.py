@@ -1,0 +1,163 @@
+"""hsmad sample: a score and a sentence in, music out."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+FAST = ("--steps", 2)
+DURATION = round(3.1 * 44100)
+
+
+def test_a_song_becomes_a_sound_of_its_length_to_the_sample(hsmad, song: Path) -> None:
+    done = hsmad("sample", song, "--style", "jazz", "--wh", 4, "-o", "song.wav", *FAST)
+    assert (done.code, done.out) == (0, b"")
+    assert done.err.splitlines()[-1] == "song.wav"
+    info = soundfile.info("song.wav")
+    assert (info.frames, info.channels, info.samplerate, info.subtype) == (DURATION, 2, 44100, "PCM_16")
+    assert np.abs(soundfile.read("song.wav")[0]).max() > 0.001
+
+
+def test_the_same_seed_gives_the_same_bytes_alone_or_among_others(hsmad, song: Path) -> None:
+    other = Path("other.mid")
+    other.write_bytes(song.read_bytes())
+    assert hsmad("sample", song, "-o", "alone.wav", "--seed", 7, *FAST).code == 0
+    assert hsmad("sample", other, song, "--out-dir", "both", "--seed", 7, *FAST).code == 0
+    alone = Path("alone.wav").read_bytes()
+    assert alone == Path("both/song.wav").read_bytes() == Path("both/other.wav").read_bytes()
+    assert hsmad("sample", song, "-o", "another.wav", "--seed", 8, *FAST).code == 0
+    assert alone != Path("another.wav").read_bytes()
+
+
+def test_count_gives_seeds_that_count_up(hsmad, song: Path) -> None:
+    assert hsmad("sample", song, "-o", "take.flac", "--count", 2, "--seed", 4, *FAST).code == 0
+    assert hsmad("sample", song, "-o", "five.flac", "--seed", 5, *FAST).code == 0
+    assert sorted(path.name for path in Path().glob("*.flac")) == ["five.flac", "take-4.flac", "take-5.flac"]
+    assert Path("take-5.flac").read_bytes() == Path("five.flac").read_bytes() != Path("take-4.flac").read_bytes()
+
+
+def test_stdout_when_it_is_a_pipe(hsmad, song: Path) -> None:
+    done = hsmad("sample", song, "--json", *FAST)
+    assert soundfile.info(io.BytesIO(done.out)).frames == DURATION
+    report = json.loads(done.err.splitlines()[-1])
+    assert report["output"] == "-"
+    assert soundfile.info(io.BytesIO(hsmad("sample", song, "--format", "flac", *FAST).out)).format == "FLAC"
+
+
+def test_the_report(hsmad, song: Path, tiny_weights: Path) -> None:
+    done = hsmad("sample", song, "--style", "Jazz zydeco", "-o", "song.wav", "--json", "--gain", 60, "--seed", 3, *FAST)
+    report = json.loads(done.out)
+    assert report["input"] == str(song)
+    assert report["output"] == "song.wav"
+    assert report["seconds"] == pytest.approx(3.1)
+    assert report["seed"] == 3
+    assert report["instruments"] == "free"
+    assert report["unknown_words"] == ["zydeco"]
+    assert report["ledger"] == {"read": 6, "rendered": 6, "repaired": {}, "dropped": {}}
+    assert report["settings"]["w_h"] == 3.0
+    pcm, _ = soundfile.read("song.wav", dtype="int16")
+    assert 0 < report["clipped_samples"] <= np.count_nonzero(np.abs(pcm) == 32767)
+    assert f"{report['clipped_samples']} of {pcm.size} samples clipped" in done.err
+    assert "never saw: zydeco" in done.err
+    index = json.loads((tiny_weights / "index.json").read_text())
+    assert report["weights"] == next(row["sha256"] for row in index if row["kind"] == "denoiser")
+
+
+def test_without_style_the_caption_is_the_prompt_and_the_score_says_who_plays(hsmad, song: Path) -> None:
+    report = json.loads(hsmad("sample", song, "-o", "a.wav", "--json", *FAST).out)
+    assert report["instruments"] == "midi"
+    assert "piano" in report["style"]
+    hsmad("sample", song, "--style", report["style"], "--instruments", "midi", "-o", "b.wav", *FAST)
+    assert Path("a.wav").read_bytes() == Path("b.wav").read_bytes()
+    hsmad("sample", song, "--style", "", "--instruments", "midi", "-o", "null.wav", *FAST)
+    assert Path("a.wav").read_bytes() != Path("null.wav").read_bytes()
+
+
+def test_a_piped_roll_and_stored_features_sound_as_the_midi_file(hsmad, song: Path) -> None:
+    assert hsmad("render-srm", song, "-o", "song.npz").code == 0
+    assert hsmad("encode", song, "-o", "features.npz").code == 0
+    for source in (song, "song.npz", "features.npz"):
+        assert hsmad("sample", source, "-o", f"{Path(source).stem}.wav", *FAST).code == 0
+    expected = Path("song.wav").read_bytes()
+    assert hsmad("sample", song, "-o", "midi.wav", *FAST).code == 0
+    assert Path("midi.wav").read_bytes() == expected == Path("features.wav").read_bytes()
+
+
+def test_an_excerpt_has_the_length_asked_for(hsmad, song: Path) -> None:
+    assert hsmad("sample", song, "--start", 0.5, "--seconds", 1, "-o", "part.wav", *FAST).code == 0
+    assert soundfile.info("part.wav").frames == 44100
+    assert hsmad("sample", song, "--start", 3, "--seconds", 10, "-o", "end.wav", *FAST).code == 0
+    assert soundfile.info("end.wav").frames == round(0.1 * 44100)
+    late = hsmad("sample", song, "--start", 5, "-o", "late.wav", *FAST)
+    assert late.code == 3
+    assert "the song lasts 3.1 s, it cannot start at 5 s" in late.err
+
+
+def test_gain_is_in_decibels(hsmad, song: Path) -> None:
+    hsmad("sample", song, "-o", "soft.wav", "--gain", -20, *FAST)
+    hsmad("sample", song, "-o", "softer.wav", "--gain", -40, *FAST)
+    soft, softer = (soundfile.read(name)[0] for name in ("soft.wav", "softer.wav"))
+    assert np.abs(soft - 10 * softer).max() < 6 / 32767
+
+
+@pytest.mark.parametrize("cfg", ["additive", "nested", "anchored", "joint"])
+@pytest.mark.parametrize("sampler", ["dpm", "ddim"])
+def test_every_guidance_and_sampler_plays(hsmad, song: Path, cfg: str, sampler: str) -> None:
+    assert hsmad("sample", song, "--cfg", cfg, "--sampler", sampler, "--seconds", 0.5, "-o", "a.wav", *FAST).code == 0
+
+
+def test_joint_guidance_has_one_weight(hsmad, song: Path) -> None:
+    done = hsmad("sample", song, "--cfg", "joint", "--ws", 2, "-o", "song.wav")
+    assert done.code == 2
+    assert done.err.startswith("hsmad sample: --cfg joint has one weight")
+    assert not Path("song.wav").exists()
+
+
+def test_a_bad_file_among_many_is_named_and_does_not_stop_the_rest(hsmad, song: Path) -> None:
+    Path("bad.mid").write_bytes(b"no music")
+    done = hsmad("sample", "bad.mid", song, "absent.mid", "--out-dir", "out", *FAST)
+    assert done.code == 8
+    lines = done.err.splitlines()
+    assert lines[0].startswith("hsmad sample: bad.mid: ")
+    assert "absent.mid: no such file" in done.err
+    assert "out/song.wav" in lines
+    assert lines[-1] == "hsmad sample: 2 of 3 failed, 1 done"
+    assert [path.name for path in Path("out").iterdir()] == ["song.wav"]
+
+
+def test_an_output_that_exists_is_refused_in_a_folder_unless_forced(hsmad, song: Path) -> None:
+    Path("out").mkdir()
+    Path("out/song.wav").write_bytes(b"precious")
+    done = hsmad("sample", song, "--out-dir", "out", *FAST)
+    assert (done.code, Path("out/song.wav").read_bytes()) == (6, b"precious")
+    assert "hint: --force replaces it" in done.err
+    assert hsmad("sample", song, "--out-dir", "out", "--force", *FAST).code == 0
+    assert Path("out/song.wav").read_bytes() != b"precious"
+
+
+@pytest.mark.parametrize(
+    ("argv", "reason"),
+    [
+        (("-o", "a.wav", "--out-dir", "out"), "exclude each other"),
+        (("-o", "-", "--count", "2"), "2 outputs for stdout"),
+        (("-o", "song.mp3"), "cannot write mp3"),
+        (("--cfg", "none"), "'none' is not one of"),
+        (("--steps", "0"), "greater than or equal to 1"),
+        (("--device", "mps", "-o", "a.wav"), "no device 'mps' here"),
+    ],
+)
+def test_usage_errors(hsmad, song: Path, argv: tuple[str, ...], reason: str) -> None:
+    done = hsmad("sample", song, *argv)
+    assert (done.code, done.out) == (2, b"")
+    assert reason in done.err
+
+
+def test_two_inputs_need_a_folder_and_two_of_one_name_are_refused(hsmad, song: Path) -> None:
+    assert "2 inputs for one output" in hsmad("sample", song, "other.mid").err
+    assert "would both become" in hsmad("sample", "a/song.mid", "b/song.mid", "--out-dir", "out").err
+    assert "named twice" in hsmad("sample", "-", "-", "--out-dir", "out").err

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hsmad_cli.__main__ import main
+from hsmad_cli.datasets.memory import ClipBank, Texts
+from hsmad_cli.datasets.sheets import NOTE_DTYPES
+from hsmad_cli.files.checkpoint import file_sha256, load_checkpoint
+
+N_CLIPS, FRAMES = 5, 160
+
+
+@pytest.fixture(scope="module")
+def bank(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five clips of noise with one note each."""
+    rng = np.random.default_rng(0)
+    notes = {"onset_s": 0.5, "offset_s": 1.0, "pitch": 60, "velocity": 90, "program": 0, "is_drum": False, "part": 0}
+    columns = {f"note_{name}": np.full(N_CLIPS, notes[name], dtype) for name, dtype in NOTE_DTYPES.items()}
+    columns["audio"] = rng.integers(-9000, 9000, (882 * FRAMES * N_CLIPS, 2)).astype(np.int16)
+    columns |= {"pedal_s": np.zeros(0, np.float32), "pedal_value": np.zeros(0, np.float32)}
+    columns |= {"chord": np.zeros(40 * N_CLIPS, np.int8), "key": np.zeros(10 * N_CLIPS, np.int8)}
+    columns |= {"tempo": np.full(10 * N_CLIPS, 4.6, np.float32)}
+    lengths = {"audio": 882 * FRAMES, "note": 1, "pedal": 0, "chord": 40, "key": 10, "tempo": 10}
+    counts = {group: np.full(N_CLIPS, length) for group, length in lengths.items()}
+    captions, tags = [["solo piano"]] * N_CLIPS, [["program:0"]] * N_CLIPS
+    texts = Texts(captions, tags, list("abcde"), ["own"] * N_CLIPS, [""] * N_CLIPS)
+    folder = tmp_path_factory.mktemp("bank")
+    ClipBank({name: torch.from_numpy(column) for name, column in columns.items()}, counts, texts).save(folder)
+    return folder
+
+
+def arguments(stage: str, bank: Path, run: Path, *more: str) -> list[str]:
+    options = f"--stage {stage} --preset tiny --device cpu --data".split()
+    return ["train", *options, str(bank), "-o", str(run), *more]
+
+
+def test_all_three_stages_in_order(bank: Path, tmp_path: Path) -> None:
+    codec, style, denoiser = (tmp_path / name for name in ("codec", "style", "denoiser"))
+    assert main(arguments("vae", bank, codec, "--steps", "2")) == 0
+    assert main(arguments("style", bank, style, "--steps", "2")) == 0
+    files = ["--codec", str(codec / "vae.safetensors"), "--style-encoder", str(style / "style.safetensors")]
+    assert main(arguments("denoiser", bank, denoiser, "--steps", "2", *files)) == 0
+    _, header = load_checkpoint(denoiser / "denoiser.safetensors", "denoiser")
+    assert header["codec_sha256"] == file_sha256(codec / "vae.safetensors")
+    assert header["style_sha256"] == file_sha256(style / "style.safetensors")
+    assert header["step"] == 2
+    record = json.loads((denoiser / "config.json").read_text())
+    assert record["train"]["batch"] == 2
+    assert record["preset"] == "tiny"
+
+
+def test_a_run_is_not_begun_twice_but_goes_on(bank: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments("style", bank, tmp_path, "--steps", "1")) == 0
+    assert main(arguments("style", bank, tmp_path, "--steps", "2")) == 6
+    assert "--resume" in capsys.readouterr().err
+    assert main(arguments("style", bank, tmp_path, "--steps", "3", "--resume")) == 0
+    assert load_checkpoint(tmp_path / "style.safetensors", "style")[1]["step"] == 3
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2, 3]
+
+
+def test_options_change_the_preset(bank: Path, tmp_path: Path) -> None:
+    options = ["--batch", "3", "--steps", "1", "--set", "train_style.learning_rate=0.5", "--set", "style.depth=2"]
+    assert main(arguments("style", bank, tmp_path, *options)) == 0
+    record = json.loads((tmp_path / "config.json").read_text())
+    assert (record["train"]["batch"], record["train"]["learning_rate"], record["config"]["depth"]) == (3, 0.5, 2)
+
+
+@pytest.mark.parametrize(
+    ("more", "exit_code", "words"),
+    [
+        (["--stage", "denoiser"], 2, "--codec"),
+        (["--stage", "denoiser", "--codec", "nowhere.safetensors"], 5, "nowhere.safetensors"),
+        (["--stage", "style", "--resume", "--init", "x"], 2, "--resume"),
+        (["--stage", "style", "--init", "nowhere"], 5, "nowhere"),
+        (["--stage", "style", "--set", "train_style.lr=1"], 4, "'lr'"),
+        (["--stage", "style", "--set", "1"], 4, "TOML"),
+        (["--stage", "style", "--preset", "huge"], 4, "huge"),
+        (["--stage", "cake"], 2, "cake"),
+    ],
+)
+def test_mistakes_are_one_line_and_a_code(bank, tmp_path, capsys, more, exit_code, words) -> None:
+    assert main(arguments("style", bank, tmp_path / "run", *more)) == exit_code
+    error = capsys.readouterr().err
+    assert words in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_data_that_is_not_there(tmp_path: Path) -> None:
+    assert main(arguments("style", tmp_path / "nowhere", tmp_path / "run")) == 3

@@ -1,0 +1,90 @@
+"""Real processes, real pipes, real signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HSMAD = f"{shlex.quote(sys.executable)} -m hsmad_cli"
+QUICK = "--steps 1"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def environment(tiny_weights: Path) -> dict[str, str]:
+    python_path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "HSMAD_WEIGHTS": str(tiny_weights), "PYTHONPATH": python_path, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def shell(environment: dict[str, str], tmp_path: Path, song: Path):
+    """Runs a line of bash in an empty folder that holds song.mid; `hsmad` is the command line."""
+    (tmp_path / "song.mid").write_bytes(song.read_bytes())
+
+    def run(line: str) -> subprocess.CompletedProcess[bytes]:
+        script = f'set -o pipefail; hsmad() {{ {HSMAD} "$@"; }}; {line}'
+        return subprocess.run(["bash", "-c", script], capture_output=True, cwd=tmp_path, env=environment)
+
+    return run
+
+
+def test_a_chain_of_pipes_makes_the_bytes_of_one_command(shell, tmp_path: Path) -> None:
+    done = shell(f"hsmad render-srm song.mid -o - | hsmad sample - --style 'warm strings' {QUICK} -o - > piped.wav")
+    assert done.returncode == 0, done.stderr
+    shell(f"hsmad sample song.mid --style 'warm strings' {QUICK} > direct.wav")
+    shell(f"hsmad encode song.mid --instruments free | hsmad sample - --style 'warm strings' {QUICK} | cat > last.wav")
+    piped = (tmp_path / "piped.wav").read_bytes()
+    assert piped == (tmp_path / "direct.wav").read_bytes() == (tmp_path / "last.wav").read_bytes()
+    done = shell("hsmad encode - < piped.wav | hsmad decode - --format flac -o - > again.flac")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "again.flac").read_bytes().startswith(b"fLaC")
+
+
+@pytest.mark.judge
+def test_the_chain_ends_in_a_judgement(shell) -> None:
+    done = shell(
+        f"hsmad render-srm song.mid -o - | hsmad sample - {QUICK} -o - "
+        "| hsmad transcribe-eval - song.mid --json --judge basic-pitch"
+    )
+    assert done.returncode == 0, done.stderr
+    assert isinstance(json.loads(done.stdout.splitlines()[0]), dict)
+
+
+def test_a_reader_that_leaves(shell) -> None:
+    done = shell(f"hsmad sample song.mid {QUICK} -o - | true; echo ${{PIPESTATUS[0]}}")
+    assert done.stdout == b"141\n"
+    assert b"Traceback" not in done.stderr
+    assert b"BrokenPipe" not in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_behind_stdout(shell) -> None:
+    done = shell(f"hsmad sample song.mid {QUICK} > /dev/full")
+    assert done.returncode == 6
+    assert done.stderr.startswith(b"hsmad sample: stdout: cannot write: No space left on device")
+
+
+def test_an_error_upstream_is_reported_once_by_each(shell) -> None:
+    done = shell("hsmad render-srm absent.mid -o - | hsmad sample - -o - > out.wav; echo ${PIPESTATUS[@]}")
+    assert done.stdout == b"3 3\n"
+    assert done.stderr.decode().splitlines()[0] == "hsmad render-srm: absent.mid: no such file"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_in_good_order(environment, tmp_path: Path, song: Path, number: int, code: int) -> None:
+    command = [sys.executable, "-m", "hsmad_cli", "sample", str(song), "-v", "--steps", "1000", "-o", "song.wav"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("weights")
+    process.send_signal(number)
+    assert process.wait(timeout=60) == code
+    lines = process.stderr.read().splitlines()
+    assert lines == [f"hsmad sample: {'interrupted' if code == 130 else 'terminated'}"]
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,131 @@
+"""What is heard and what is said about it move together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hsmad_cli.datasets import augment
+from hsmad_cli.symbolic.notes import NoteTable, Score
+
+
+def one_note(onset_s: float, offset_s: float, pitch: int = 60, program: int = 0) -> Score:
+    notes = NoteTable(*(np.array([value]) for value in (onset_s, offset_s, pitch, 80, program, False, 0)))
+    return Score(notes, beats_s=np.arange(0.0, 8.0, 0.5), chords=((0.0, 4.0, "C:maj"), (4.0, 8.0, "N")))
+
+
+def test_transposing_moves_pitched_notes_and_chords_alone(score: Score) -> None:
+    moved = augment.transpose(score, 3)
+    drums, was = (s.notes.pitch[s.notes.is_drum] for s in (moved, score))
+    np.testing.assert_array_equal(drums, was)
+    assert sorted(moved.notes.pitch[~moved.notes.is_drum]) == sorted(score.notes.pitch[~score.notes.is_drum] + 3)
+    assert [label for *_, label in moved.chords] == ["Eb:maj", "F#:min7"]
+
+
+@pytest.mark.parametrize(
+    ("label", "semitones", "expected"),
+    [
+        ("Eb:min7", 2, "F:min7"),
+        ("B", 1, "C"),
+        ("C#:maj", -2, "B:maj"),
+        ("Cb", 0, "B"),
+        ("N", 5, "N"),
+        ("F##:7", 1, "Ab:7"),
+    ],
+)
+def test_chord_labels(label: str, semitones: int, expected: str) -> None:
+    assert augment.transpose_chord(label, semitones) == expected
+
+
+def test_a_transposition_out_of_range_is_not_made(score: Score) -> None:
+    assert augment.transpose(score, 60) is score
+
+
+def test_stretching_divides_the_tempo_and_moves_everything(score: Score) -> None:
+    slow = augment.stretch(score, 1.25)
+    np.testing.assert_allclose(slow.notes.onset_s, score.notes.onset_s * 1.25)
+    np.testing.assert_allclose(slow.notes.offset_s, score.notes.offset_s * 1.25)
+    np.testing.assert_allclose(slow.beats_s, score.beats_s * 1.25)
+    np.testing.assert_allclose(slow.tempo_bpm, score.tempo_bpm / 1.25)
+    assert slow.chords[0][1] == 2.5
+
+
+def test_a_warp_keeps_notes_on_their_beats_and_the_tempo_true(score: Score) -> None:
+    played = augment.rubato(score, np.random.default_rng(1), 0.1)
+    on_beat = np.isin(score.notes.onset_s, score.beats_s)
+    assert np.isclose(played.notes.onset_s[on_beat][:, None], played.beats_s[None]).any(axis=1).all()
+    beat_s = np.diff(played.beats_s)
+    bpm = played.tempo_bpm[np.searchsorted(played.tempo_s, played.beats_s[:-1] + beat_s / 2, side="right") - 1]
+    np.testing.assert_allclose(60 / beat_s, bpm, rtol=1e-6)
+
+
+def test_a_cut_strikes_again_what_is_left_long_enough() -> None:
+    cut = augment.crop(one_note(1.0, 3.0), 2.0, 4.0)
+    assert (cut.notes.onset_s[0], cut.notes.offset_s[0]) == (0.0, 1.0)
+    assert len(augment.crop(one_note(1.0, 2.2), 2.0, 4.0).notes) == 0
+
+
+def test_a_cut_shifts_beats_chords_tempo_and_pedal() -> None:
+    score = replace(
+        one_note(2.5, 7.5), tempo_s=np.array([0.0, 1.0, 3.0]), tempo_bpm=np.array([100.0, 110.0, 120.0]),
+        pedal_s=np.array([0.5, 2.5]), pedal_value=np.array([1.0, 0.0]),
+    )  # fmt: skip
+    cut = augment.crop(score, 2.0, 3.0)
+    assert cut.notes.offset_s[0] == 5.5
+    assert cut.beats_s.tolist() == [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]
+    assert cut.chords == ((0.0, 2.0, "C:maj"), (2.0, 6.0, "N"))
+    assert (cut.tempo_s.tolist(), cut.tempo_bpm.tolist()) == ([0.0, 1.0], [110.0, 120.0])
+    assert (cut.pedal_s.tolist(), cut.pedal_value.tolist()) == ([0.0, 0.5], [1.0, 0.0])
+
+
+def test_repeating_fills_the_time(score: Score) -> None:
+    long = augment.repeat(score, 40.0, 1.0)
+    period = score.notes.end_s + 1.0
+    assert len(long.notes) == 4 * len(score.notes)
+    np.testing.assert_allclose(
+        long.notes.onset_s[: len(score.notes)] + period, long.notes.onset_s[len(score.notes) :][: len(score.notes)]
+    )
+    assert (np.diff(long.tempo_s) > 0).all()
+    assert (np.diff(long.beats_s) > 0).all()
+
+
+def test_some_parts_are_dropped_but_never_all_pitched_ones(score: Score) -> None:
+    for seed in range(20):
+        kept = augment.drop_parts(score, np.random.default_rng(seed), 0.9).notes
+        assert len(kept) > 0
+        assert not kept.is_drum.all()
+
+
+def test_dynamics_leave_times_and_pitches(score: Score) -> None:
+    played = augment.phrase_velocities(score, np.random.default_rng(0)).notes
+    np.testing.assert_array_equal(played.onset_s, score.notes.onset_s)
+    np.testing.assert_array_equal(played.pitch, score.notes.pitch)
+    assert augment.is_flat(score.notes)
+    assert not augment.is_flat(played)
+    assert played.velocity.min() >= 1
+    assert played.velocity.max() <= 127
+
+
+def test_loose_timing_stays_near_and_rolls_chords_upwards(score: Score) -> None:
+    assert augment.is_typeset(score.notes)
+    loose = augment.loosen_timing(score, np.random.default_rng(0), 0.005, 0.0)
+    assert np.abs(np.sort(loose.notes.onset_s) - np.sort(score.notes.onset_s)).max() < 0.03
+    assert (loose.notes.offset_s > loose.notes.onset_s).all()
+    assert not augment.is_typeset(loose.notes)
+    rolled = augment.loosen_timing(score, np.random.default_rng(0), 0.0, 0.02).notes
+    chord = rolled.select((rolled.part == 0) & (rolled.onset_s > 2.9) & (rolled.onset_s < 3.2))
+    np.testing.assert_allclose(chord.onset_s, [3.0, 3.02, 3.04])
+    assert (np.diff(chord.pitch) > 0).all()
+
+
+def test_a_pedal_holds_piano_notes_until_it_comes_up(score: Score) -> None:
+    pedalled = augment.add_pedal(score, np.random.default_rng(0))
+    assert len(pedalled.pedal_s) == len(pedalled.pedal_value) > 0
+    assert (np.diff(pedalled.pedal_s) > 0).all()
+    piano = score.notes.program == 0
+    longer = pedalled.notes.offset_s > score.notes.offset_s
+    assert longer.any()
+    assert not longer[~piano].any()
+    assert not longer[score.notes.is_drum].any()

@@ -1,0 +1,92 @@
+"""Where weights are found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hsmad_cli.errors import WeightsError
+from hsmad_cli.files import hub
+from hsmad_cli.files.checkpoint import file_sha256
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A weights folder with two denoisers, of which the second is the default."""
+    monkeypatch.setenv(hub.ENVIRONMENT, str(tmp_path / "weights"))
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    rows = []
+    for name in ("old", "new"):
+        path = folder / f"{name}.safetensors"
+        path.write_bytes(name.encode() * 10)
+        size = path.stat().st_size
+        row = {"name": name, "kind": "denoiser", "file": path.name, "sha256": file_sha256(path), "bytes": size}
+        rows.append({**row, "default": name == "new"})
+    (folder / hub.INDEX).write_text(json.dumps(rows))
+    return folder
+
+
+def test_by_name_by_default_and_by_file(folder: Path) -> None:
+    assert hub.find_weights("old", "denoiser") == folder / "old.safetensors"
+    assert hub.find_weights(None, "denoiser") == folder / "new.safetensors"
+    assert hub.find_weights(str(folder / "old.safetensors"), "denoiser") == folder / "old.safetensors"
+    with pytest.raises(WeightsError, match="no weights called 'young'") as caught:
+        hub.find_weights("young", "denoiser")
+    assert "old, new" in str(caught.value.hint)
+    with pytest.raises(WeightsError, match="no default vae weights"):
+        hub.find_weights(None, "vae")
+
+
+def test_what_is_listed_is_verified(folder: Path) -> None:
+    path = folder / "new.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(WeightsError, match="29 bytes, the index says 30"):
+        hub.find_weights("new", "denoiser")
+    path.write_bytes(b"x" * 30)
+    with pytest.raises(WeightsError, match="its sha256 is not that of the index"):
+        hub.find_weights("new", "denoiser")
+    path.unlink()
+    with pytest.raises(WeightsError, match="listed but not there"):
+        hub.find_weights("new", "denoiser")
+
+
+def test_by_sha256_shipped_or_beside_or_in_a_run_next_to_it(folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "denoiser"
+    run.mkdir(parents=True)
+    beside = run / "denoiser.safetensors"
+    new = hub.find_entry("new", "denoiser")
+    assert hub.find_by_sha256(new.sha256, "denoiser", beside) == folder / "new.safetensors"
+    codec = tmp_path / "runs" / "codec" / "vae.safetensors"
+    codec.parent.mkdir()
+    codec.write_bytes(b"codec")
+    assert hub.find_by_sha256(file_sha256(codec), "vae", beside) == codec
+    (run / "copied.safetensors").write_bytes(b"codec")
+    assert hub.find_by_sha256(file_sha256(codec), "vae", beside) == run / "copied.safetensors"
+    with pytest.raises(WeightsError, match=r"made with vae weights of sha256 000000000000\.\.\."):
+        hub.find_by_sha256("0" * 64, "vae", beside)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '[{"name": 1}]', '[{"nome": "x"}]', '[{"name": "x"}]'])
+def test_a_damaged_index(folder: Path, text: str) -> None:
+    (folder / hub.INDEX).write_text(text)
+    with pytest.raises(WeightsError, match="damaged index"):
+        hub.entries()
+
+
+def test_pulling_without_a_network_or_by_an_unknown_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    huggingface_hub = pytest.importorskip("huggingface_hub")
+
+    def unreachable(*args: object, **options: object) -> str:
+        raise ConnectionError("cannot reach the hub\nlong story")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", unreachable)
+    with pytest.raises(WeightsError, match=r"clap: cannot reach the hub$"):
+        hub.pull("clap")
+    assert hub.pulled("clap") is None
+    with pytest.raises(WeightsError, match="nothing called 'gpt'"):
+        hub.pull("gpt")
+    with pytest.raises(WeightsError, match="weights of clap are not in the local cache"):
+        hub.pulled_folder("clap")
