@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from hsmad_cli.config import DenoiserConfig
-from hsmad_cli.model.hse import HSE, NullScore, ScoreFeatures
-from hsmad_cli.model.mrci_unet import MRCIUNet
+from hsmad_cli.model.hse import HSE, ConformerBlock, NullScore, ScoreFeatures, TransformerBlock
+from hsmad_cli.model.mrci_unet import Layer, MRCIUNet
 
 N_CHORDS = 25
 N_KEYS = 24
@@ -61,6 +61,10 @@ class Denoiser(nn.Module):
         Time axes that do not match raise ValueError with the numbers.
         """
         return self.unet(z, t, features, style, start)
+
+    def repeated_blocks(self) -> list[nn.Module]:
+        """The blocks where the time goes; those of a kind and level are alike, so compiling them one by one is quick."""
+        return [module for module in self.modules() if isinstance(module, ConformerBlock | TransformerBlock | Layer)]
 
     @property
     def receptive_field(self) -> int | None:

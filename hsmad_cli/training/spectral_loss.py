@@ -6,6 +6,8 @@ counts as much as a full orchestra. Half of the weight lies below 5 kHz, where t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +20,8 @@ QUIETEST_RMS = 1e-2
 LOG_FLOOR = 5e-3
 ENERGY_FLOOR = 1e-2
 SMOOTHING = 1e-2
+
+Comparison = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def loudness(audio: Tensor) -> Tensor:
@@ -51,30 +55,38 @@ def three_signals(audio: Tensor, sides: Tensor) -> Tensor:
 class SpectralDistance(nn.Module):
     """Distances of stereo signals at one FFT size.
 
-    `forward(estimate, target, sides)`: two signals [B, 2, n] of unit loudness -> (complex, log-magnitude) scalars:
-    the relative error of |X|^(1/2) e^(i phase), and the mean |log |X|| difference in nepers.
+    `forward(estimate, target, sides)`: two signals [B, 2, n] of unit loudness -> (complex, log-magnitude) scalars.
+    `compare` may be a compiled `compare_spectra`; one serves all sizes.
     """
 
     window: Tensor
     weights: Tensor
 
-    def __init__(self, size: int, sample_rate: int) -> None:
+    def __init__(self, size: int, sample_rate: int, compare: Comparison | None = None) -> None:
         super().__init__()
+        self.compare = compare or compare_spectra
         self.register_buffer("window", analysis_window(size), persistent=False)
         self.register_buffer("weights", band_weights(size, sample_rate), persistent=False)
 
     def forward(self, estimate: Tensor, target: Tensor, sides: Tensor) -> tuple[Tensor, Tensor]:
         Y = spectrum(three_signals(estimate, sides), self.window)
         X = spectrum(three_signals(target, sides), self.window)
-        compressed_X = compressed(X)
-        error = self._mean(power(compressed(Y) - compressed_X))
-        log_ratio = torch.log((power(Y) + LOG_FLOOR**2) / (power(X) + LOG_FLOOR**2))
-        complex_distance = relative_error(error, self._mean(power(compressed_X)))
-        return complex_distance.mean(), 0.5 * self._mean(log_ratio.abs()).mean()
+        return self.compare(Y, X, self.weights)
 
-    def _mean(self, values: Tensor) -> Tensor:
-        """[B, signals, frames, bins] -> [B], bins weighted."""
-        return (values * self.weights).sum(-1).mean((1, 2))
+
+def compare_spectra(Y: Tensor, X: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """The relative error of |Y|^(1/2) e^(i phase), and the mean |log |Y| / |X|| in nepers.
+
+    Y, X: estimate and target [B, signals, frames, bins, 2]; weights: of the bins, with sum 1.
+    """
+
+    def mean(values: Tensor) -> Tensor:
+        return (values * weights).sum(-1).mean((1, 2))
+
+    compressed_X = compressed(X)
+    error = mean(power(compressed(Y) - compressed_X))
+    log_ratio = torch.log((power(Y) + LOG_FLOOR**2) / (power(X) + LOG_FLOOR**2))
+    return relative_error(error, mean(power(compressed_X))).mean(), 0.5 * mean(log_ratio.abs()).mean()
 
 
 def wave_distance(estimate: Tensor, target: Tensor) -> Tensor:

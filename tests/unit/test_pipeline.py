@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from hsmad_cli import pipeline as module
 from hsmad_cli.config import SampleConfig
 from hsmad_cli.diffusion.guidance import MODES, branch_weights
 from hsmad_cli.errors import InputError, NonFiniteError, UsageError, WeightsError
 from hsmad_cli.files.midi import read_midi
 from hsmad_cli.files.score_npz import ScoreRoll
-from hsmad_cli.pipeline import Block, Codec, EncodedScore, Pipeline, blocks, choose_device, song_noise, without_style
+from hsmad_cli.pipeline import Codec, EncodedScore, Pipeline, choose_device
+from hsmad_cli.pipeline.blocks import Block, blocks
+from hsmad_cli.pipeline.noise import song_noise
+from hsmad_cli.pipeline.sampling import without_style
 
 QUICK = SampleConfig(steps=2)
 QUIET = 1e-4  # -80 dB below full scale
@@ -31,7 +33,7 @@ def pipeline(tiny_weights: Path) -> Pipeline:
 
 @pytest.fixture(autouse=True)
 def float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "has_bfloat16", lambda device: False)
+    monkeypatch.setattr("hsmad_cli.pipeline.device.has_bfloat16", lambda device: False)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def score(pipeline: Pipeline, song: Path) -> EncodedScore:
     read = read_midi(song)
     offsets = np.where(read.notes.pitch == 67, 9.0, read.notes.offset_s)
     held = replace(read, notes=read.notes.with_columns(offset_s=offsets))
-    return pipeline.encode(ScoreRoll.of(held, pipeline.codec.frame_rate))
+    return pipeline.encode(held)
 
 
 def test_blocks_cover_all_and_see_their_halo() -> None:
@@ -78,13 +80,13 @@ def test_the_null_style_is_the_same_with_and_without_folding(
     np.testing.assert_allclose(folded, unfolded, atol=QUIET)
 
 
-@pytest.mark.parametrize(("size", "name"), [(96, "DENOISE_BLOCK"), (32, "CODEC_BLOCK")])
+@pytest.mark.parametrize(("size", "name"), [(96, "sampling.DENOISE_BLOCK"), (32, "codec.CODEC_BLOCK")])
 def test_blocks_agree_with_the_whole(
     pipeline: Pipeline, score: EncodedScore, monkeypatch: pytest.MonkeyPatch, size: int, name: str
 ) -> None:
-    monkeypatch.setattr(module, "CODEC_BLOCK", 10**6)
+    monkeypatch.setattr("hsmad_cli.pipeline.codec.CODEC_BLOCK", 10**6)
     whole = pipeline.sample(score, "jazz", QUICK)
-    monkeypatch.setattr(module, name, size)
+    monkeypatch.setattr(f"hsmad_cli.pipeline.{name}", size)
     in_blocks = pipeline.sample(score, "jazz", QUICK)
     assert whole.shape == in_blocks.shape == (2, 11 * 44100)
     assert np.abs(whole).max() > 100 * QUIET
@@ -94,7 +96,7 @@ def test_blocks_agree_with_the_whole(
 def test_encoding_in_blocks_agrees_with_the_whole(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     audio = np.random.default_rng(0).normal(scale=0.1, size=(2, 100 * 882 + 5)).astype(np.float32)
     whole = pipeline.codec.encode(audio)
-    monkeypatch.setattr(module, "CODEC_BLOCK", 16)
+    monkeypatch.setattr("hsmad_cli.pipeline.codec.CODEC_BLOCK", 16)
     assert whole.shape == (101, 8)
     np.testing.assert_allclose(pipeline.codec.encode(audio), whole, atol=1e-4)
 
@@ -136,9 +138,8 @@ def test_a_roll_or_an_excerpt_that_does_not_fit(pipeline: Pipeline, score: Encod
 def test_free_hides_who_plays(pipeline: Pipeline, song: Path) -> None:
     read = read_midi(song)
     others = replace(read, notes=read.notes.with_columns(program=np.where(read.notes.is_drum, 0, 73)))
-    rolls = [ScoreRoll.of(score, pipeline.codec.frame_rate) for score in (read, others)]
-    shown = [pipeline.encode(roll, "midi").features.event for roll in rolls]
-    hidden = [pipeline.encode(roll, "free").features.event for roll in rolls]
+    shown = [pipeline.encode(score, "midi").features.event for score in (read, others)]
+    hidden = [pipeline.encode(score, "free").features.event for score in (read, others)]
     assert not torch.equal(*shown)
     assert torch.equal(*hidden)
 

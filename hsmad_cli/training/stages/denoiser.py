@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -77,9 +77,9 @@ class DenoiserStage:
         with seeded(seed, "denoiser"):
             self.denoiser = Denoiser(self.config, **self.sizes).to(self.device)
         self.players: dict[str, nn.Module] = {"denoiser": self.denoiser}
-        self.losses: Callable[..., Any] = self._losses
         if self.train.compile:
-            self.losses = torch.compile(self._losses, dynamic=False)
+            for block in self.denoiser.repeated_blocks():
+                block.compile(dynamic=False)
 
     @torch.no_grad()
     def batch(self, step: int, draw: Draw) -> DenoiserBatch:
@@ -118,7 +118,7 @@ class DenoiserStage:
         return ((2 * drawn - 0.5) * (places + 1)).floor().clamp(0, places).long() * multiple
 
     def loss(self, player: str, batch: DenoiserBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        loss, scalars = self.losses(batch)
+        loss, scalars = self._losses(batch)
         return loss, {name: value.detach() for name, value in scalars.items()}
 
     def _losses(self, batch: DenoiserBatch) -> tuple[Tensor, dict[str, Tensor]]:

@@ -22,7 +22,15 @@ from hsmad_cli.model.discriminator import (
 )
 from hsmad_cli.model.vae import VAE
 from hsmad_cli.training.randomness import Draw, seeded
-from hsmad_cli.training.spectral_loss import SIZE_PAIRS, SpectralDistance, draw_sizes, loudness, wave_distance
+from hsmad_cli.training.spectral_loss import (
+    SIZE_PAIRS,
+    Comparison,
+    SpectralDistance,
+    compare_spectra,
+    draw_sizes,
+    loudness,
+    wave_distance,
+)
 
 COMPLEX_WEIGHT, LOG_WEIGHT, WAVE_WEIGHT = 1.0, 0.12, 0.5
 SPECTRAL_SHARE, FEATURE_SHARE, ADVERSARIAL_SHARE = 0.65, 0.25, 0.10
@@ -63,15 +71,15 @@ class VAEStage:
         self.players: dict[str, nn.Module] = {"vae": self.vae.to(device)}
         if self.train.adversarial_from:
             self.players["discriminator"] = self.discriminator.to(device)
-        distances = {
-            size: SpectralDistance(size, config.codec.sample_rate).to(device) for pair in SIZE_PAIRS for size in pair
-        }
-        self.reconstruct = self._compiled(self.vae.reconstruct)
-        self.distances = {size: self._compiled(distance) for size, distance in distances.items()}
+        self.reconstruct: Callable[..., Any] = self.vae.reconstruct
+        compare: Comparison = compare_spectra
+        if self.train.compile:
+            self.reconstruct = torch.compile(self.vae.reconstruct, dynamic=False, fullgraph=True)
+            compare = torch.compile(compare_spectra, dynamic=True, fullgraph=True)
+        rate = config.codec.sample_rate
+        sizes = (size for pair in SIZE_PAIRS for size in pair)
+        self.distances = {size: SpectralDistance(size, rate, compare).to(device) for size in sizes}
         self.reconstructed: Tensor | None = None
-
-    def _compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        return torch.compile(function, dynamic=False, fullgraph=True) if self.train.compile else function
 
     def batch(self, step: int, draw: Draw) -> VAEBatch:
         """Augmented crops and all chances of one step; the FFT sizes agree on all processes."""

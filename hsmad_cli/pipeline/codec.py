@@ -1,0 +1,76 @@
+"""The codec at work on whole sounds [4.1.2]."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hsmad_cli.errors import InputError
+from hsmad_cli.files.checkpoint import file_sha256
+from hsmad_cli.files.hub import find_weights
+from hsmad_cli.model.pretrained_codecs import PretrainedCodec
+from hsmad_cli.model.vae import VAE
+from hsmad_cli.pipeline.blocks import Progress, blocks, finite, silent
+from hsmad_cli.pipeline.device import autocast, choose_device
+from hsmad_cli.pipeline.weights import load_pretrained_codec, load_vae
+
+CODEC_BLOCK = 512
+
+
+class Codec:
+    """Sound to latents and back [4.1.2], in blocks that agree with the whole. `name`: vae, encodec or dac."""
+
+    def __init__(self, model: VAE | PretrainedCodec, device: torch.device, name: str = "vae", sha256: str = "") -> None:
+        self.model, self.device, self.name, self.sha256 = model, device, name, sha256
+        self.sample_rate, self.hop_length = model.sample_rate, model.hop_length
+        self.latent_channels = model.latent_channels
+
+    @classmethod
+    def load(cls, weights: str | Path | None = None, device: str | torch.device = "auto", name: str = "vae") -> Codec:
+        """Our codec from a file, by a shipped name or (None) the default one; or the pulled `encodec` or `dac`.
+
+        Raises WeightsError.
+        """
+        where = choose_device(device)
+        if name != "vae":
+            model, sha256 = load_pretrained_codec(name, where)
+            return cls(model, where, name, sha256)
+        path = find_weights(None if weights is None else str(weights), "vae")
+        return cls(load_vae(path, where), where, name, file_sha256(path))
+
+    @property
+    def frame_rate(self) -> tuple[int, int]:
+        """Latent frames a second, as (numerator, denominator)."""
+        return self.sample_rate, self.hop_length
+
+    @torch.inference_mode()
+    def encode(self, audio: np.ndarray, progress: Progress = silent) -> np.ndarray:
+        """Audio [2, n] at `sample_rate` -> latents [ceil(n / hop), C], float32."""
+        hop, n_frames = self.hop_length, -(-audio.shape[1] // self.hop_length)
+        padded = torch.from_numpy(np.pad(audio, ((0, 0), (0, n_frames * hop - audio.shape[1]))))
+        latent = np.empty((n_frames, self.latent_channels), np.float32)
+        for block in blocks(0, n_frames, CODEC_BLOCK, self.model.halo):
+            part = padded[None, :, block.first * hop : block.last * hop].to(self.device)
+            with autocast(self.device):
+                encoded = self.model.encode(part)
+            latent[block.start : block.stop] = encoded[0, block.inner].float().cpu().numpy()
+            progress("encode", block.stop, n_frames)
+        return finite(latent, "the latents")
+
+    @torch.inference_mode()
+    def decode(self, latent: np.ndarray, progress: Progress = silent) -> np.ndarray:
+        """Latents [T, C] -> audio [2, T hop], float32, not clipped."""
+        if latent.shape[1] != self.latent_channels:
+            raise InputError(f"latents with {latent.shape[1]} channels, this codec has {self.latent_channels}")
+        hop, n_frames = self.hop_length, len(latent)
+        audio = np.empty((2, n_frames * hop), np.float32)
+        for block in blocks(0, n_frames, CODEC_BLOCK, self.model.halo):
+            part = torch.from_numpy(latent[block.first : block.last])[None].to(self.device)
+            with autocast(self.device):
+                decoded = self.model.decode(part)[0]
+            wanted = decoded[:, block.inner.start * hop : block.inner.stop * hop]
+            audio[:, block.start * hop : block.stop * hop] = wanted.float().cpu().numpy()
+            progress("decode", block.stop, n_frames)
+        return finite(audio, "the audio")
