@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 STDOUT = "-"
+PERCENT = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
 
 
 class Bar(Protocol):
@@ -62,18 +63,20 @@ class Console:
             self.warn(f"{name}: {clipped} of {n_samples} samples clipped; try --gain -3")
 
     @contextmanager
-    def progress(self, description: str, total: float | None = None) -> Iterator[Bar]:
+    def progress(self, description: str, total: float | None = None, layout: str | None = None) -> Iterator[Bar]:
         """A progress bar on stderr; nothing is drawn when stderr is no terminal, or with -q."""
         from tqdm import tqdm
 
         hidden = self.quiet or not sys.stderr.isatty()
-        with tqdm(total=total, desc=description, disable=hidden, leave=False, file=sys.stderr) as bar:
+        with tqdm(
+            total=total, desc=description, disable=hidden, leave=False, file=sys.stderr, bar_format=layout
+        ) as bar:
             yield bar
 
     @contextmanager
     def following(self, description: str, parts: int = 1) -> Iterator[Progress]:
         """A progress bar for a library call that reports (part, done, total), in so many parts."""
-        with self.progress(description, 1.0) as bar:
+        with self.progress(description, 1.0, PERCENT) as bar:
             yield Progress(bar, parts)
 
 

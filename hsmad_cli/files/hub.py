@@ -134,9 +134,12 @@ def pull(name: str) -> Path:
     if name not in REMOTES:
         raise WeightsError(f"nothing called {name!r} can be pulled", f"there are: {', '.join(REMOTES)}")
     try:
-        return Path(snapshot_download(REMOTES[name].repository, allow_patterns=PULLED_FILES))
+        folder = Path(snapshot_download(REMOTES[name].repository, allow_patterns=PULLED_FILES))
     except OSError as error:
         raise WeightsError(f"{name}: {_first_line(error)}", "is there a network?") from error
+    if not any(folder.glob("*.safetensors")):
+        raise WeightsError(f"{name}: {REMOTES[name].repository} has no safetensors file", "pickles are not loaded")
+    return folder
 
 
 def pulled(name: str) -> Path | None:

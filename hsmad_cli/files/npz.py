@@ -82,6 +82,11 @@ def npz_meta(source: Source) -> dict[str, Any]:
         return archive.meta()
 
 
+def source_name(source: Source) -> str:
+    """What a source is called in messages."""
+    return str(source) if isinstance(source, Path | str) else "stdin"
+
+
 def _check_arrays(name: str, kind: str, arrays: Mapping[str, np.ndarray]) -> None:
     for key in REQUIRED[kind]:
         if key not in arrays:
@@ -101,7 +106,7 @@ class _Archive:
     source: Source
 
     def __post_init__(self) -> None:
-        self.name = str(self.source) if isinstance(self.source, Path | str) else "stdin"
+        self.name = source_name(self.source)
 
     def __enter__(self) -> _Archive:
         try:

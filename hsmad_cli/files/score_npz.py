@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from hsmad_cli.errors import InputError
-from hsmad_cli.files.npz import Source, load_npz, save_npz
+from hsmad_cli.files.npz import Source, load_npz, save_npz, source_name
 from hsmad_cli.symbolic.caption import caption
 from hsmad_cli.symbolic.notes import N_FAMILIES, N_PITCHES, Ledger, NoteTable, Score
 from hsmad_cli.symbolic.srm import LAYOUT, N_GROUPS, NoteTensors, count_frames, render_srm
@@ -74,19 +74,19 @@ def save_roll(target: Path | str, roll: ScoreRoll, force: bool = True) -> None:
     save_npz(target, arrays | _score_arrays(roll.score), {"kind": "srm", **_describe(roll)}, force)
 
 
-def load_roll(source: Source, name: str = "stdin") -> ScoreRoll:
+def load_roll(source: Source) -> ScoreRoll:
     """The roll of an npz of kind `srm`. Raises InputError naming what does not fit."""
     arrays, meta = load_npz(source, "srm")
     try:
         score, frame_rate = _score_from(arrays, meta), _rate(meta["frame_rate"])
         words, duration_s = str(meta["caption"]), float(meta["duration_s"])
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{name}: the meta or notes of this SRM are damaged ({error})") from error
+        raise InputError(f"{source_name(source)}: the meta or notes of this SRM are damaged ({error})") from error
     planes = {key: (arrays[key], where) for key, where in _all_planes().items() if key in arrays}
     n_frames = len(arrays["union_onset"])
     for key, (array, where) in planes.items():
         if array.shape != (n_frames, _width(where)):
-            raise InputError(f"{name}: {key} is {array.shape}, expected {(n_frames, _width(where))}")
+            raise InputError(f"{source_name(source)}: {key} is {array.shape}, expected {(n_frames, _width(where))}")
 
     def read(k: int) -> Tensor:
         rows = slice(k * BLOCK_FRAMES, min((k + 1) * BLOCK_FRAMES, n_frames))
@@ -122,16 +122,16 @@ def save_features(target: Path | str, features: StoredFeatures, force: bool = Tr
     save_npz(target, arrays, {"kind": "features", **meta, "ledger": asdict(features.ledger)}, force)
 
 
-def load_features(source: Source, name: str = "stdin") -> StoredFeatures:
+def load_features(source: Source) -> StoredFeatures:
     """The features of an npz of kind `features`. Raises InputError naming what does not fit."""
     arrays, meta = load_npz(source, "features")
     try:
-        return StoredFeatures(
-            *(arrays[level] for level in FEATURES), str(meta["caption"]), float(meta["duration_s"]),
-            _rate(meta["frame_rate"]), Ledger(**meta["ledger"]), str(meta["denoiser_sha256"]),
-        )  # fmt: skip
+        event, local, global_ = (arrays[level] for level in FEATURES)
+        rate, ledger = _rate(meta["frame_rate"]), Ledger(**meta["ledger"])
+        duration_s, sha256 = float(meta["duration_s"]), str(meta["denoiser_sha256"])
+        return StoredFeatures(event, local, global_, str(meta["caption"]), duration_s, rate, ledger, sha256)
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{name}: the meta of these features is damaged ({error})") from error
+        raise InputError(f"{source_name(source)}: the meta of these features is damaged ({error})") from error
 
 
 def same_rate(one: tuple[int, int], other: tuple[int, int]) -> bool:

@@ -90,3 +90,12 @@ def test_pulling_without_a_network_or_by_an_unknown_name(tmp_path: Path, monkeyp
         hub.pull("gpt")
     with pytest.raises(WeightsError, match="weights of clap are not in the local cache"):
         hub.pulled_folder("clap")
+
+
+def test_pulling_takes_no_pickle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    huggingface_hub = pytest.importorskip("huggingface_hub")
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *args, **options: str(tmp_path))
+    with pytest.raises(WeightsError, match="has no safetensors file"):
+        hub.pull("t5")
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    assert hub.pull("t5") == tmp_path
