@@ -194,13 +194,17 @@ def load_preset(name: str, changes: Sequence[str] = ()) -> Config:
     A change is one line of TOML, such as `train_vae.batch = 8`. Raises ConfigError naming the file, table and key at
     fault.
     """
-    tables = _read_tables(name, ())
+    return from_dict(Config, changed(_read_tables(name, ()), changes), where=f"preset {name}")
+
+
+def changed(tables: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """The tables after lines of TOML such as `train_vae.batch = 8`; raises ConfigError."""
     for change in changes:
         try:
             tables = _merge(tables, tomllib.loads(change))
         except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"{change!r} is no line of TOML: {error}", "e.g. train_vae.batch=8") from error
-    return from_dict(Config, tables, where=f"preset {name}")
+    return tables
 
 
 def _read_tables(name: str, seen: tuple[str, ...]) -> dict[str, Any]:

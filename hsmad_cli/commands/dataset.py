@@ -27,6 +27,10 @@ def dataset(
     split: Annotated[list[str] | None, typer.Option("--split", help="Splits to take (default: train).")] = None,
     tier: Annotated[list[str] | None, typer.Option("--tier", help="Tiers to take (default: A).")] = None,
     clip_seconds: Annotated[float, typer.Option("--clip-seconds", min=1, help="Length of a clip.")] = 48.0,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change how clips are made: own_share=1, transpose_share=0"),
+    ] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes (default: one a core).")] = None,
     seed: options.Seed = 0,
     as_json: options.Json = False,
@@ -34,15 +38,17 @@ def dataset(
 ) -> None:
     """Make clips from scores: audio, the notes that are heard in it, captions and targets.
 
-    The bank depends on DATA, soundfonts, hours, clip length and seed, not on the workers; one that exists is kept.
+    The bank depends on DATA, soundfonts, hours, how clips are made and seed, not on the workers; one that exists is kept.
     """
     from time import monotonic
 
+    from hsmad_cli.config import changed, from_dict
     from hsmad_cli.datasets.build import build_bank
     from hsmad_cli.datasets.factory import FactoryOptions
 
     console = Console("dataset", as_json, quiet)
     began = monotonic()
+    clip_options = from_dict(FactoryOptions, changed({"seconds": clip_seconds}, change or ()), where="clips")
     with console.following("clips") as bar:
         folder = build_bank(
             source,
@@ -53,7 +59,7 @@ def dataset(
             cache,
             splits=split or ("train",),
             tiers=tier or ("A",),
-            options=FactoryOptions(seconds=clip_seconds),
+            options=clip_options,
             progress=lambda done, total: bar.follow("clips", done, total),
         )
     seconds = monotonic() - began
