@@ -12,13 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from hsmad_cli.errors import ConfigError
 
 T = TypeVar("T")
 
-LEVELS = ("event", "local", "global")
+Level = Literal["event", "local", "global"]
+LEVELS: tuple[Level, ...] = get_args(Level)
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,9 @@ class CodecConfig:
 
 @dataclass(frozen=True)
 class HSEConfig:
-    """Hierarchical score encoder [2.2]: three stages at T_H, T_M, T_L. Windows are in frames of their level, 0 = full."""
+    """Hierarchical score encoder [2.2]: stages at T_H, T_M, T_L. Windows are in frames of their level, 0 = full."""
 
-    block: str = "conformer"
+    block: Literal["conformer", "transformer"] = "conformer"
     width: int = 256
     heads: int = 4
     expansion: int = 2
@@ -62,7 +63,7 @@ class HSEConfig:
 
 @dataclass(frozen=True)
 class UNetConfig:
-    """MRCI U-Net [2.3, figure 1]: widths at T_H, T_M, T_L; layers per down block (= per up block) and in the bottleneck.
+    """MRCI U-Net [2.3, figure 1]: widths at T_H, T_M, T_L; layers a down block (= an up block) and in the bottleneck.
 
     `condition_width` is the width of the timestep and style codes. Layer n of the bottleneck has dilation
     `bottleneck_dilation ** n`.
@@ -76,7 +77,7 @@ class UNetConfig:
     bottleneck_dilation: int = 2
     condition_width: int = 256
     tca_windows: tuple[int, int, int] = (32, 64, 64)
-    inject: tuple[str, ...] = LEVELS
+    inject: tuple[Level, ...] = LEVELS
     skip_modulation: bool = True
     skip_gate: float = 1e-3
 
@@ -99,9 +100,9 @@ class StyleConfig:
 class DiffusionConfig:
     """Objective [2.5.1] and condition dropout [2.5.2]."""
 
-    objective: str = "v"
-    schedule: str = "cosine"
-    dropout: str = "decoupled"
+    objective: Literal["epsilon", "v"] = "v"
+    schedule: Literal["cosine"] = "cosine"
+    dropout: Literal["decoupled", "together"] = "decoupled"
     dropout_score: float = 0.1
     dropout_style: float = 0.2
     uniform_levels: float = 0.5
@@ -131,7 +132,7 @@ class DenoiserConfig:
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """How `sample` guides [2.5.2] and steps unless told otherwise: weights of score and style, guidance mode, sampler."""
+    """How `sample` guides [2.5.2] and steps unless told otherwise: weights of score and style, mode, sampler."""
 
     w_h: float = 3.0
     w_s: float = 2.0
@@ -145,7 +146,9 @@ class TrainConfig:
     """One training stage. `batch` is per process. `crop_frames` and `context_frames` are latent frames at T_H.
 
     The run ends after `steps`, or after `seconds` of wall-clock time if that is not 0. The rate warms up over `warmup`
-    steps, stays, and falls as a cosine over the last `decay` of the run (a fraction, 0 = never). `test_every` 0 = never.
+    steps, stays, and falls as a cosine over the last `decay` of the run (a fraction, 0 = never). If there is a test
+    metric, it is taken every `test_every` steps (0 = never). `adversarial_from`, the step at which the discriminator
+    joins (0 = never), and `latent_noise` are of the vae stage.
     """
 
     steps: int = 10_000
@@ -157,7 +160,7 @@ class TrainConfig:
     weight_decay: float = 0.01
     clip: float = 1.0
     ema: float = 0.9995
-    precision: str = "bf16"
+    precision: Literal["bf16", "fp32"] = "bf16"
     compile: bool = False
     crop_frames: int = 1008
     context_frames: int = 512
@@ -245,13 +248,21 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if not isinstance(value, Mapping):
             raise ConfigError(f"{where}: expected a table, got {value!r}")
         return from_dict(hint, value, where)  # type: ignore[arg-type]
-    if getattr(hint, "__origin__", None) is tuple:
+    if get_origin(hint) is Literal:
+        return _convert_choice(get_args(hint), value, where)
+    if get_origin(hint) is tuple:
         return _convert_tuple(hint, value, where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise ConfigError(f"{where}: expected {hint.__name__}, got {value!r}")
     return value
+
+
+def _convert_choice(choices: tuple[str, ...], value: Any, where: str) -> str:
+    if value not in choices:
+        raise ConfigError(f"{where}: {value!r} is not one of {', '.join(choices)}")
+    return str(value)
 
 
 def _convert_tuple(hint: Any, value: Any, where: str) -> tuple[Any, ...]:

@@ -11,6 +11,7 @@ import typer
 
 from hsmad_cli.commands import judging, options
 from hsmad_cli.commands.console import Console
+from hsmad_cli.commands.jobs import sounds_in
 from hsmad_cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 SAMPLE_RATE = 44100
 LATENT_CODECS = ("vae", "encodec", "dac")
 DEFAULT_CODECS = ["vae", "opus-64", "opus-128", "mp3-64", "mp3-128"]
-SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 
 
 def codec_eval(
@@ -102,7 +102,7 @@ def _files(data: Path, limit: int) -> list[tuple[str, Path, Path | None]]:
     """(name, MIDI file, sound file or None) of a folder of sounds, or of the test items of a manifest."""
     from hsmad_cli.datasets.manifest import read_manifest
 
-    sounds = sorted(path for path in data.rglob("*") if path.suffix.lower() in SOUNDS) if data.is_dir() else []
+    sounds = sounds_in(data)
     pairs = [(sound.with_suffix(suffix), sound) for sound in sounds for suffix in (".mid", ".midi")]
     found: list[tuple[str, Path, Path | None]] = [
         (str(sound.relative_to(data)), midi, sound) for midi, sound in pairs if midi.is_file()

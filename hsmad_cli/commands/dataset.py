@@ -31,6 +31,10 @@ def dataset(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change how clips are made: own_share=1, transpose_share=0"),
     ] = None,
+    export: Annotated[
+        Path | None, typer.Option("--export", metavar="FOLDER", help="Also write clips as WAV, MIDI and captions.")
+    ] = None,
+    export_clips: Annotated[int, typer.Option("--export-clips", min=1, help="How many of them.")] = 24,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Processes (default: one a core).")] = None,
     seed: options.Seed = 0,
     as_json: options.Json = False,
@@ -38,7 +42,7 @@ def dataset(
 ) -> None:
     """Make clips from scores: audio, the notes that are heard in it, captions and targets.
 
-    The bank depends on DATA, soundfonts, hours, how clips are made and seed, not on the workers; one that exists is kept.
+    The bank depends on DATA, soundfonts, hours, seed and how clips are made, not on workers; one that exists is kept.
     """
     from time import monotonic
 
@@ -63,5 +67,14 @@ def dataset(
             progress=lambda done, total: bar.follow("clips", done, total),
         )
     seconds = monotonic() - began
+    if export is not None:
+        _export(folder, export, export_clips)
     console.say(f"{folder} ({seconds:.0f} s)")
     console.report({"bank": str(folder), "seconds": seconds})
+
+
+def _export(folder: Path, target: Path, n_clips: int) -> None:
+    from hsmad_cli.datasets.export import export_clips
+    from hsmad_cli.datasets.memory import ClipBank
+
+    export_clips(ClipBank.load(folder), target, n_clips)

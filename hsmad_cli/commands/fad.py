@@ -9,12 +9,11 @@ import typer
 
 from hsmad_cli.commands import options
 from hsmad_cli.commands.console import Console
+from hsmad_cli.commands.jobs import HEARD_SUFFIXES, sounds_in
 from hsmad_cli.errors import InputError
 
 if TYPE_CHECKING:
     from hsmad_cli.evaluation.fad import Embedder, Gaussian
-
-SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 
 
 def fad(
@@ -66,9 +65,9 @@ def _gaussian(console: Console, folder: Path, embedder: Embedder) -> Gaussian:
     from hsmad_cli.evaluation.fad import Gaussian
     from hsmad_cli.files.audio import read_audio
 
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SOUNDS)
+    paths = sounds_in(folder)
     if not paths:
-        raise InputError(f"{folder}: no {', '.join(SOUNDS)} files")
+        raise InputError(f"{folder}: no {', '.join(HEARD_SUFFIXES)} files")
     vectors = []
     with console.progress(folder.name, len(paths)) as bar:
         for path in paths:

@@ -14,6 +14,7 @@ from hsmad_cli.errors import HsmadError, InputError, NonFiniteError, OutputError
 
 STDIN = "-"
 SOUND_SUFFIXES = (".wav", ".flac")
+HEARD_SUFFIXES = (*SOUND_SUFFIXES, ".ogg", ".mp3")
 MAX_STDIN_BYTES = 4 << 30
 
 
@@ -42,7 +43,7 @@ class Source:
             return self._stdin
         path = Path(self.argument)
         if not path.exists():
-            raise InputError(f"{self.name}: no such file")
+            raise InputError(f"{self.name}: no such file", f"looked for from {Path.cwd()}")
         if path.is_dir():
             raise InputError(f"{self.name}: is a folder", "name the files in it")
         return path
@@ -80,6 +81,11 @@ class Job:
     @property
     def to_stdout(self) -> bool:
         return self.target == STDOUT
+
+
+def sounds_in(folder: Path) -> list[Path]:
+    """The sound files of a folder and of the folders in it, in order of path; none if it is not there."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in HEARD_SUFFIXES)
 
 
 def plan_jobs(inputs: Sequence[str], output: str | None, out_dir: Path | None, suffix: str, force: bool) -> list[Job]:

@@ -10,9 +10,8 @@ import typer
 
 from hsmad_cli.commands import options
 from hsmad_cli.commands.console import Console
+from hsmad_cli.commands.jobs import sounds_in
 from hsmad_cli.errors import InputError, UsageError
-
-SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 
 
 def listen(
@@ -60,7 +59,7 @@ def _system(argument: str) -> tuple[str, list[Path]]:
     name, _, folder = argument.partition("=")
     if not name or not folder:
         raise UsageError(f"{argument}: expected SYSTEM=FOLDER")
-    return name, sorted(path for path in Path(folder).glob("*") if path.suffix.lower() in SOUNDS)
+    return name, sounds_in(Path(folder))
 
 
 def _score(console: Console, inputs: list[str]) -> None:

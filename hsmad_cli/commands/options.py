@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import typer
 
 Inputs = Annotated[list[str], typer.Argument(metavar="INPUT", help="Input files; - is stdin.", show_default=False)]
-Input = Annotated[str, typer.Argument(metavar="INPUT", help="Input file; - is stdin.", show_default=False)]
 Output = Annotated[
     str | None,
     typer.Option("-o", "--output", metavar="FILE", help="Output file, replaced if it exists; - is stdout."),

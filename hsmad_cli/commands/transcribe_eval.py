@@ -144,7 +144,6 @@ class PieceMaker:
         self.console = console
         self.excerpt = excerpt
         self.device = choose_device(device)
-        self.judge_device = "cpu" if self.device.type == "mps" else self.device.type
         self.synthesizer = self._load_synthesizer(soundfont) if synth else None
         self.wants_codec = codec
         self.codec: Any = None

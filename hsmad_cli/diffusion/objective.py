@@ -33,12 +33,6 @@ def to_x(objective: str, prediction: Tensor, z: Tensor, t: Tensor) -> Tensor:
     return alpha * z - sigma * prediction
 
 
-def to_noise(objective: str, prediction: Tensor, z: Tensor, t: Tensor) -> Tensor:
-    """The noise that a prediction at z_t stands for."""
-    alpha, sigma = _amplitudes(t, z)
-    return prediction if _known(objective) == "epsilon" else sigma * z + alpha * prediction
-
-
 def sample_levels(
     batch: int, generator: torch.Generator, uniform: float = 0.5, mean: float = 0.5, std: float = 1.0
 ) -> Tensor:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from hsmad_cli.diffusion.schedule import SPACING, alpha_sigma, time_steps
+from hsmad_cli.diffusion.schedule import SPACING, alpha_sigma, log_snr, time_steps
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 Callback = Callable[[int, int, Tensor], None]
@@ -40,7 +40,7 @@ def dpm_solver_2m(
     h_previous), the guess extrapolated to the middle of the step. Arguments as for `ddim`.
     """
     times = time_steps(steps, spacing)
-    half_log_snr = [_half_log_snr(t) for t in times]
+    half_log_snr = [float(log_snr(t)) / 2 for t in times]
     previous = None
     for step, (t, t_next) in enumerate(pairwise(times)):
         x = denoise(z, _batch_time(t, z))
@@ -65,11 +65,6 @@ def _step(z: Tensor, x: Tensor, t: Tensor, t_next: Tensor) -> Tensor:
     alpha_next, sigma_next = alpha_sigma(t_next)
     keep = float(sigma_next / sigma)
     return keep * z + (float(alpha_next) - float(alpha) * keep) * x
-
-
-def _half_log_snr(t: Tensor) -> float:
-    alpha, sigma = alpha_sigma(t)
-    return float((alpha / sigma).log())
 
 
 def _batch_time(t: Tensor, z: Tensor) -> Tensor:

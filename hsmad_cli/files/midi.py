@@ -55,7 +55,7 @@ def read_midi(source: Path | str | bytes | BinaryIO, max_s: float = MAX_SCORE_S)
     name, data = _load(source)
     song = me.read_events(data, name)
     if song.n_notes == 0:
-        raise InputError(f"{name}: no notes")
+        raise InputError(f"{name}: no notes", "is it the right file? tempo and text alone make no music")
     if song.n_notes > MAX_NOTES:
         raise InputError(f"{name}: {song.n_notes:,} notes, at most {MAX_NOTES:,} can be played")
     duration_s = float(TempoMap(song.tempos, song.ticks_per_beat).seconds(song.last_tick))

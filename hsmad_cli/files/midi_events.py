@@ -116,12 +116,15 @@ def read_events(data: bytes, name: str) -> MidiEvents:
 
 def _read_header(data: bytes, name: str) -> tuple[int, int]:
     if not data:
-        raise InputError(f"{name}: empty file")
+        raise InputError(f"{name}: empty file", "copy or export it again")
     if data[:4] != b"MThd" or len(data) < 14:
-        raise InputError(f"{name}: not a MIDI file: begins with {data[:4]!r}, expected a header of b'MThd'")
+        raise InputError(
+            f"{name}: not a MIDI file: begins with {data[:4]!r}, expected a header of b'MThd'",
+            "export the score as a Standard MIDI File",
+        )
     n_tracks, division = struct.unpack(">HH", data[10:14])
     if division == 0:
-        raise InputError(f"{name}: zero ticks per beat")
+        raise InputError(f"{name}: zero ticks per beat", "export it again, for instance with 480")
     if division & 0x8000:
         raise InputError(f"{name}: counts time in SMPTE frames, not in beats", "export it with ticks per beat")
     return n_tracks, division
@@ -135,7 +138,10 @@ def _track_chunks(data: bytes, n_tracks: int, name: str) -> Iterator[bytes]:
         kind, size = data[position : position + 4], int.from_bytes(data[position + 4 : position + 8], "big")
         body = data[position + 8 : position + 8 + size]
         if len(body) < size or len(kind) < 4:
-            raise InputError(f"{name}: cut short in track {found + 1} of {n_tracks}: {len(data):,} bytes are there")
+            raise InputError(
+                f"{name}: cut short in track {found + 1} of {n_tracks}: {len(data):,} bytes are there",
+                "copy or export it again",
+            )
         if kind == b"MTrk":
             found += 1
             yield body

@@ -37,6 +37,7 @@ REQUIRED = {
     "latent": ("latent",),
     "features": ("event", "local", "global"),
 }
+READ_BY = {"srm": "hsmad sample", "latent": "hsmad decode", "features": "hsmad sample"}
 
 
 def save_npz(target: Path | str, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any], force: bool = True) -> None:
@@ -69,7 +70,7 @@ def load_npz(source: Source, kind: str, max_bytes: int = MAX_BYTES) -> tuple[dic
     with _Archive(source) as archive:
         meta = archive.meta()
         if meta["kind"] != kind:
-            raise InputError(f"{archive.name}: an npz of kind {meta['kind']!r}, expected {kind!r}")
+            raise InputError(f"{archive.name}: an npz of kind {meta['kind']!r}, expected {kind!r}", _reader(meta["kind"]))
         archive.check_total(max_bytes)
         arrays = {name: archive.array(name) for name in archive.members if name != META}
     _check_arrays(archive.name, kind, arrays)
@@ -80,6 +81,10 @@ def npz_meta(source: Source) -> dict[str, Any]:
     """The meta of an npz file of any kind, without reading its arrays."""
     with _Archive(source) as archive:
         return archive.meta()
+
+
+def _reader(kind: str) -> str | None:
+    return f"`{READ_BY[kind]}` reads this kind" if kind in READ_BY else None
 
 
 def source_name(source: Source) -> str:
@@ -116,7 +121,7 @@ class _Archive:
         except OSError as error:
             raise InputError(f"{self.name}: {error.strerror or error}") from error
         except zipfile.BadZipFile as error:
-            raise InputError(f"{self.name}: not an npz file, or cut short ({error})") from error
+            raise InputError(f"{self.name}: not an npz file, or cut short ({error})", "make it again") from error
         self.members = {info.filename.removesuffix(".npy"): info for info in self.zip.infolist()}
         return self
 

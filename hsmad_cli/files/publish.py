@@ -62,14 +62,23 @@ def write_bytes(path: Path, data: bytes, force: bool = True) -> None:
 
 
 def write_output(target: Path | str, data: bytes, force: bool = True) -> None:
-    """Publish `data` as the file `target`, or write it to stdout when `target` is `-`."""
+    """Publish `data` as the file `target`, or write it to stdout when `target` is `-`.
+
+    Stdout is opened anew with a buffer: under PYTHONUNBUFFERED its own takes a part of the data and says nothing.
+    """
     if str(target) != STDOUT:
         write_bytes(Path(target), data, force)
         return
     with _output_errors("stdout"):
         sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        with open(sys.stdout.fileno(), "wb", closefd=False) as stdout:
+            stdout.write(data)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add one line to a log. The only write that is not whole or absent: its reader must bear a last line cut short."""
+    with _output_errors(path), open(path, "a", encoding="utf-8") as file:
+        file.write(line + "\n")
 
 
 def sync_folder(folder: Path) -> None:

@@ -63,7 +63,7 @@ class Denoiser(nn.Module):
         return self.unet(z, t, features, style, start)
 
     def repeated_blocks(self) -> list[nn.Module]:
-        """The blocks where the time goes; those of a kind and level are alike, so compiling them one by one is quick."""
+        """The blocks where the time goes; alike by kind and level, so compiling them one by one is quick."""
         return [module for module in self.modules() if isinstance(module, ConformerBlock | TransformerBlock | Layer)]
 
     @property

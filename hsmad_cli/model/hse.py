@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hsmad_cli.config import HSEConfig
+from hsmad_cli.config import LEVELS, HSEConfig, Level
 from hsmad_cli.model.layers import (
     DepthwiseConvolution,
     Downsample,
@@ -131,13 +131,13 @@ class HSE(nn.Module):
 class NullScore(nn.Module):
     """The absent score [2.5.2]: one learned vector per injected level in place of the encoder's output."""
 
-    def __init__(self, width: int, inject: tuple[str, ...]) -> None:
+    def __init__(self, width: int, inject: tuple[Level, ...]) -> None:
         super().__init__()
         self.vectors = nn.ParameterDict({level: nn.Parameter(torch.randn(width)) for level in inject})
 
     def forward(self, features: ScoreFeatures, mask: Tensor) -> ScoreFeatures:
         """Features with the items where mask [B] is True replaced."""
-        levels = zip(("event", "local", "global"), features, strict=True)
+        levels = zip(LEVELS, features, strict=True)
         return ScoreFeatures(*(self._replace(level, feature, mask) for level, feature in levels))
 
     def _replace(self, level: str, feature: Tensor, mask: Tensor) -> Tensor:

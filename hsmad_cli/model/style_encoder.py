@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from hsmad_cli.config import StyleConfig, from_dict
 from hsmad_cli.model.tokenizer import PADDING, WordTokenizer
+from hsmad_cli.model.vae import to_mid_side
 
 TEXT_PREFIX = "text."
 N_MELS = 96
@@ -133,6 +134,12 @@ class T5StyleEncoder(PretrainedStyleEncoder):
         return (self.model(**tokens).last_hidden_state * present).sum(1) / present.sum(1)
 
 
+PRETRAINED_STYLES: dict[str, type[ClapStyleEncoder] | type[T5StyleEncoder]] = {
+    "clap": ClapStyleEncoder,
+    "t5": T5StyleEncoder,
+}
+
+
 def mel_filters(n_bins: int, n_mels: int, sample_rate: int) -> Tensor:
     """Triangular filters, evenly spaced in mel from 30 Hz to 16 kHz (or half the rate): [n_bins, n_mels]."""
     top = min(16000.0, sample_rate / 2)
@@ -157,11 +164,8 @@ class LogMel(nn.Module):
 
     def forward(self, audio: Tensor) -> Tensor:
         with torch.autocast(audio.device.type, enabled=False):
-            left, right = audio.float().unbind(1)
-            channels = torch.stack([left + right, left - right], 1) / 2
-            spectrum = torch.stft(
-                channels.flatten(0, 1), self.n_fft, self.hop_length, window=self.window, return_complex=True
-            )
+            channels = to_mid_side(audio.float()).flatten(0, 1)
+            spectrum = torch.stft(channels, self.n_fft, self.hop_length, window=self.window, return_complex=True)
             energy = spectrum.abs().square().transpose(1, 2) @ self.filters
             return energy.add(1e-5).log().unflatten(0, (-1, 2))
 

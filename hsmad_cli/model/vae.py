@@ -211,7 +211,8 @@ class VAE(nn.Module):
     """Stereo audio [B, 2, n] in -1..1 at `config.sample_rate` <-> latents [B, T, C] of mean 0 and variance 1 [4.1.2].
 
     In training the latents are standardised by the statistics of the batch and disturbed by noise, in place of a KL
-    term; `update_statistics` gathers the running statistics that `encode` uses.
+    term; `update_statistics` gathers the running statistics that `encode` uses. They are of augmented audio, the scale
+    that the decoder knows: music at full level comes out a tenth wider.
     """
 
     latent_mean: Tensor

@@ -15,11 +15,10 @@ from hsmad_cli.files.hub import find_by_sha256, pulled_folder
 from hsmad_cli.files.text_models import load_text_model
 from hsmad_cli.model.denoiser import Denoiser
 from hsmad_cli.model.pretrained_codecs import PRETRAINED_CODECS, PretrainedCodec
-from hsmad_cli.model.style_encoder import BuiltinStyleEncoder, ClapStyleEncoder, StyleEncoder, T5StyleEncoder
+from hsmad_cli.model.style_encoder import PRETRAINED_STYLES, BuiltinStyleEncoder, StyleEncoder
 from hsmad_cli.model.vae import VAE
 
 Header = Mapping[str, Any]
-PRETRAINED_STYLES = {"clap": ClapStyleEncoder, "t5": T5StyleEncoder}
 PRETRAINED_FILE = "model.safetensors"
 
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -129,11 +129,6 @@ class NoteTensors:
     def to(self, device: torch.device | str) -> NoteTensors:
         """The same notes on another device."""
         return NoteTensors(**{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)})
-
-    def shifted(self, seconds: Tensor) -> NoteTensors:
-        """The same notes later by `seconds` [B]."""
-        delay = seconds[:, None]
-        return replace(self, onset_s=self.onset_s + delay, offset_s=self.offset_s + delay, pedal_s=self.pedal_s + delay)
 
 
 _COLUMN_DTYPES = {

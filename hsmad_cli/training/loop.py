@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from hsmad_cli.config import TrainConfig, canonical_json, to_dict
 from hsmad_cli.errors import WeightsError
 from hsmad_cli.files.checkpoint import fill, halved, load_checkpoint, read_header, save_checkpoint
-from hsmad_cli.files.publish import write_bytes
+from hsmad_cli.files.publish import append_line, write_bytes
 from hsmad_cli.training.ema import EMA
 from hsmad_cli.training.metrics import Meter, keep_lines_until
 from hsmad_cli.training.parallel import Workers
@@ -309,8 +309,7 @@ class Reporter:
         if self.run.workers.chief:
             line = {"step": self.run.step, "seconds": round(time.monotonic() - self.clock.began, 2)}
             line |= {name: float(f"{value:.6g}") for name, value in values.items() if math.isfinite(value)}
-            with open(self.path, "a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            append_line(self.path, json.dumps(line))
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from hsmad_cli.datasets.sheets import Rates
 from hsmad_cli.errors import ConfigError, UsageError
 from hsmad_cli.files.checkpoint import file_sha256, fill, load_checkpoint
 from hsmad_cli.files.text_models import load_text_model, text_model_folder
-from hsmad_cli.model.style_encoder import BuiltinStyleEncoder, ClapStyleEncoder, StyleEncoder, T5StyleEncoder
+from hsmad_cli.model.style_encoder import PRETRAINED_STYLES, BuiltinStyleEncoder, StyleEncoder
 from hsmad_cli.model.tokenizer import WordTokenizer
 from hsmad_cli.model.vae import VAE
 from hsmad_cli.training.latents import with_encoded_audio
@@ -26,8 +26,6 @@ from hsmad_cli.training.stages.denoiser import DenoiserStage
 from hsmad_cli.training.stages.style import StyleStage
 from hsmad_cli.training.stages.vae import VAEStage
 from hsmad_cli.training.style_table import StyleTable
-
-PRETRAINED = {"clap": ClapStyleEncoder, "t5": T5StyleEncoder}
 
 
 def prepare_bank(
@@ -109,10 +107,10 @@ def load_style_encoder(
         tensors, header = load_checkpoint(path, "style")
         about = {"style_encoder": "builtin", "style_sha256": file_sha256(path)}
         return BuiltinStyleEncoder.from_checkpoint(tensors, header).to(device), about
-    if config.encoder not in PRETRAINED:
-        raise ConfigError(f"style.encoder is {config.encoder!r}", f"there are: builtin, {', '.join(PRETRAINED)}")
+    if config.encoder not in PRETRAINED_STYLES:
+        raise ConfigError(f"style.encoder is {config.encoder!r}", f"there are: builtin, {', '.join(PRETRAINED_STYLES)}")
     folder = text_model_folder(config.encoder, str(path or ""))
     model, tokenizer, width = load_text_model(config.encoder, str(folder))
-    encoder = PRETRAINED[config.encoder](model.to(device), tokenizer, width)
+    encoder = PRETRAINED_STYLES[config.encoder](model.to(device), tokenizer, width)
     about = {"style_encoder": config.encoder, "style_sha256": file_sha256(folder / "model.safetensors")}
     return encoder, about

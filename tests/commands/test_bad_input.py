@@ -42,7 +42,8 @@ def test_bad_scores(hsmad, verb: str, content: bytes, reason: str) -> None:
     lines = done.err.splitlines()
     assert lines[0].startswith(f"hsmad {verb}: song.mid: ")
     assert re.search(reason, lines[0]), lines[0]
-    assert len(lines) == 1 or (len(lines) == 2 and lines[1].startswith("  hint: "))
+    assert len(lines) == 2
+    assert lines[1].startswith("  hint: ")
     assert [path.name for path in Path().iterdir()] == ["song.mid"]
 
 
@@ -51,12 +52,24 @@ def test_the_good_one_is_good(hsmad) -> None:
     assert hsmad("sample", "song.mid", "-o", "out.wav", "--steps", 1).code == 0
 
 
+def test_an_npz_of_another_kind_names_the_verb_that_reads_it(hsmad) -> None:
+    Path("song.mid").write_bytes(SOUND)
+    assert hsmad("render-srm", "song.mid", "-o", "song.npz").code == 0
+    done = hsmad("decode", "song.npz", "-o", "out.wav")
+    assert (done.code, Path("out.wav").exists()) == (3, False)
+    assert done.err.splitlines() == [
+        "hsmad decode: song.npz: an npz of kind 'srm', expected 'latent'",
+        "  hint: `hsmad sample` reads this kind",
+    ]
+
+
 def test_what_is_no_file(hsmad) -> None:
     Path("folder").mkdir()
     for name, reason in (("absent.mid", "no such file"), ("folder", "is a folder")):
         done = hsmad("sample", name, "-o", "out.wav")
         assert done.code == 3
         assert done.err.splitlines()[0] == f"hsmad sample: {name}: {reason}"
+        assert done.err.splitlines()[1].startswith("  hint: ")
 
 
 def test_a_longer_cap_lets_a_long_song_in(hsmad) -> None:

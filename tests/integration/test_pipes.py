@@ -61,8 +61,12 @@ def test_the_chain_ends_in_a_judgement(shell) -> None:
     assert isinstance(json.loads(done.stdout.splitlines()[0]), dict)
 
 
-def test_a_reader_that_leaves(shell) -> None:
-    done = shell(f"hsmad sample song.mid {QUICK} -o - | true; echo ${{PIPESTATUS[0]}}")
+@pytest.mark.parametrize("reader", ["true", "head -c 100 > /dev/null"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_leaves(shell, reader: str, unbuffered: str) -> None:
+    done = shell(
+        f"export PYTHONUNBUFFERED={unbuffered}; hsmad sample song.mid {QUICK} -o - | {reader}; echo ${{PIPESTATUS[0]}}"
+    )
     assert done.stdout == b"141\n"
     assert b"Traceback" not in done.stderr
     assert b"BrokenPipe" not in done.stderr

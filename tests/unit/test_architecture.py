@@ -34,12 +34,13 @@ def part_of(module: str) -> str:
 def imports_of(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            modules = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "hsmad_cli" else [node.module]
-            found.update(part_of(module) for module in modules if module.startswith("hsmad_cli"))
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: line {node.lineno} imports relatively"
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
-            found.update(part_of(alias.name) for alias in node.names if alias.name.startswith("hsmad_cli"))
-    return found - {"__init__", "__version__"}
+            found.update(alias.name for alias in node.names)
+    ours = {part_of(module) for module in found if module.split(".")[0] == "hsmad_cli"}
+    return ours - {"__init__", "__version__"}
 
 
 def swallows_everything(node: ast.AST) -> bool:
@@ -49,12 +50,20 @@ def swallows_everything(node: ast.AST) -> bool:
     return broad and not any(isinstance(child, ast.Raise) and child.exc is None for child in ast.walk(node))
 
 
+def part_at(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
 SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+def test_the_table_names_every_part_and_no_other() -> None:
+    assert {part_at(path) for path in SOURCES} == set(MAY_IMPORT) | ANYTHING
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_follow_the_table(path: Path) -> None:
-    part = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    part = part_at(path)
     if part in ANYTHING:
         return
     forbidden = imports_of(path) - MAY_IMPORT[part] - {part}

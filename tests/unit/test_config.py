@@ -38,6 +38,8 @@ def test_a_diff_changes_only_what_it_names(tmp_path) -> None:
         ("[train_vae]\nsteps = 'many'\n", "train_vae.steps: expected int"),
         ("[train_vae]\nsteps = true\n", "train_vae.steps: expected int"),
         ("[denoiser]\nratios = [4]\n", "expected 2 values, got 1"),
+        ("[denoiser.diffusion]\nobjective = 'flow'\n", "diffusion.objective: 'flow' is not one of epsilon, v"),
+        ("[denoiser.unet]\ninject = ['evnt']\n", r"inject\[0\]: 'evnt' is not one of event, local, global"),
         ("codec = 3\n", "expected a table"),
         ("steps = = 3\n", "Invalid"),
         ('base = "absent"\n', "no preset 'absent'"),

@@ -12,7 +12,7 @@ import pytest
 
 from hsmad_cli.errors import OutputError
 from hsmad_cli.files import publish as publish_module
-from hsmad_cli.files.publish import check_absent, publish, write_bytes, write_output
+from hsmad_cli.files.publish import append_line, check_absent, publish, write_bytes, write_output
 
 
 def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
@@ -54,6 +54,8 @@ def test_a_full_device() -> None:
     with pytest.raises(OutputError, match=r"/dev/full: cannot write: No space left"):
         write_bytes(Path("/dev/full"), b"x" * 100_000)
     assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
+    with pytest.raises(OutputError, match=r"/dev/full: cannot write: No space left"):
+        append_line(Path("/dev/full"), "a line of a log")
 
 
 def test_devices_and_named_pipes_are_written_in_place(tmp_path: Path) -> None:

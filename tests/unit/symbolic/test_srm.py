@@ -85,7 +85,7 @@ def test_transposing_shifts_rows() -> None:
 def test_delaying_by_whole_frames_shifts_frames() -> None:
     table = notes_of((0.25, 9.5, 50, 90, 3, False), (4.75, 12.125, 71, 127, 40, False), (7.5, 8, 38, 80, 0, True))
     early = NoteTensors.from_tables([table], [(np.array([0.25, 0.5]), np.array([1.0, 0.5]))])
-    late = early.shifted(torch.tensor([24 / 64], dtype=torch.float64))
+    late = replace(early, **{name: getattr(early, name) + 24 / 64 for name in ("onset_s", "offset_s", "pedal_s")})
     assert torch.equal(render_srm(early, 0, 40, RATE), render_srm(late, 24, 40, RATE))
     assert torch.equal(render_srm(early, 0, 40, RATE), render_srm(late, 0, 64, RATE)[:, 24:])
 
