@@ -76,18 +76,20 @@ def train(
     bank = prepare_bank(data, config, workers, seed, hours, soundfont or (), cache)
     trained = build_stage(stage, config, bank, workers, seed, codec, style_encoder)
     about = {"data": str(data), "bank": bank.name, "preset": config.name}
-    run_training(
-        trained,
-        settings,
-        output,
-        workers=workers,
-        seed=seed,
-        resume=resume,
-        init=init,
-        about=about,
-        log=console.say,
-    )
-    workers.leave()
+    try:
+        run_training(
+            trained,
+            settings,
+            output,
+            workers=workers,
+            seed=seed,
+            resume=resume,
+            init=init,
+            about=about,
+            log=console.say,
+        )
+    finally:
+        workers.leave()
 
 
 def _settings(

@@ -70,7 +70,9 @@ def load_npz(source: Source, kind: str, max_bytes: int = MAX_BYTES) -> tuple[dic
     with _Archive(source) as archive:
         meta = archive.meta()
         if meta["kind"] != kind:
-            raise InputError(f"{archive.name}: an npz of kind {meta['kind']!r}, expected {kind!r}", _reader(meta["kind"]))
+            raise InputError(
+                f"{archive.name}: an npz of kind {meta['kind']!r}, expected {kind!r}", _reader(meta["kind"])
+            )
         archive.check_total(max_bytes)
         arrays = {name: archive.array(name) for name in archive.members if name != META}
     _check_arrays(archive.name, kind, arrays)

@@ -37,6 +37,7 @@ class Workers:
         return cls(here, dist.get_rank(), world)
 
     def leave(self) -> None:
+        """Close the group, however training ended: gloo's threads may abort a process that ends with an open one."""
         if self.world > 1 and dist.is_initialized():
             dist.destroy_process_group()
 

@@ -10,6 +10,7 @@ import torch
 from hsmad_cli.__main__ import main
 from hsmad_cli.datasets.memory import ClipBank, Texts
 from hsmad_cli.datasets.sheets import NOTE_DTYPES
+from hsmad_cli.errors import Terminated
 from hsmad_cli.files.checkpoint import file_sha256, load_checkpoint
 
 N_CLIPS, FRAMES = 5, 160
@@ -94,3 +95,15 @@ def test_mistakes_are_one_line_and_a_code(bank, tmp_path, capsys, more, exit_cod
 
 def test_data_that_is_not_there(tmp_path: Path) -> None:
     assert main(arguments("style", tmp_path / "nowhere", tmp_path / "run")) == 3
+
+
+def test_the_processes_part_when_training_is_terminated(bank: Path, tmp_path: Path, monkeypatch) -> None:
+    left = []
+
+    def terminated(*_: object, **__: object) -> None:
+        raise Terminated("terminated: saved step 3")
+
+    monkeypatch.setattr("hsmad_cli.training.loop.train", terminated)
+    monkeypatch.setattr("hsmad_cli.training.parallel.Workers.leave", lambda workers: left.append(workers))
+    assert main(arguments("style", bank, tmp_path)) == 143
+    assert len(left) == 1
