@@ -5,25 +5,39 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PACK ?= ../train-midi
+SOUNDFONT ?=
+HOURS ?= 24
 RUNS ?= runs
 NPROC ?= $(shell nvidia-smi -L 2>/dev/null | grep -c GPU)
-TORCHRUN = $(BIN)/torchrun --standalone --nproc-per-node $(if $(filter 0,$(NPROC)),1,$(NPROC))
+TRAIN = $(BIN)/torchrun --standalone --nproc-per-node $(if $(filter 0,$(NPROC)),1,$(NPROC)) -m hsmad_cli train \
+	--data $(PACK) --hours $(HOURS) $(SOUNDFONT:%=--soundfont %) --cache $(RUNS)/cache --resume $(TRAIN_OPTIONS)
 export OMP_WAIT_POLICY = passive
 
-.PHONY: help demo test lint judges install clean
+.PHONY: help demo test train lint judges install clean
 .DELETE_ON_ERROR:
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-demo: demo.wav judges ## install, play examples/prelude.mid into demo.wav, and say how it scored
-	$(BIN)/hsmad transcribe-eval demo.wav examples/prelude.mid
+demo: demo.wav judges ## install, play examples/jazz_trio.mid into demo.wav, and say how it scored
+	$(BIN)/hsmad transcribe-eval demo.wav examples/jazz_trio.mid
 
-demo.wav: examples/prelude.mid $(VENV)/.installed
-	$(BIN)/hsmad sample $< --style "solo piano, romantic" --force -o $@
+demo.wav: examples/jazz_trio.mid $(VENV)/.installed
+	$(BIN)/hsmad sample $< --style "jazz trio" --wh 4 --force -o $@
 
 test: $(VENV)/.judges $(VENV)/.dev ## install and run the default test suite
 	$(BIN)/python -m pytest -m "not slow"
+
+train: $(RUNS)/denoiser/denoiser.safetensors ## all stages: make train PACK=midi-pack SOUNDFONT="a.sf3 b.sf3" HOURS=24
+
+$(RUNS)/vae/vae.safetensors: | $(VENV)/.installed
+	$(TRAIN) --stage vae -o $(@D)
+
+$(RUNS)/style/style.safetensors: | $(VENV)/.installed
+	$(TRAIN) --stage style -o $(@D)
+
+$(RUNS)/denoiser/denoiser.safetensors: $(RUNS)/vae/vae.safetensors $(RUNS)/style/style.safetensors
+	$(TRAIN) --stage denoiser -o $(@D) --codec $< --style-encoder $(word 2,$^)
 
 lint: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

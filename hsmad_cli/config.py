@@ -134,7 +134,7 @@ class DenoiserConfig:
 class SampleConfig:
     """How `sample` guides [2.5.2] and steps unless told otherwise: weights of score and style, mode, sampler."""
 
-    w_h: float = 3.0
+    w_h: float = 4.0
     w_s: float = 2.0
     guidance: str = "additive"
     steps: int = 8
