@@ -58,8 +58,10 @@ $(VENV)/.judges: $(VENV)/.installed
 	$(PIP) install -c constraints.txt --no-deps basic-pitch
 	@touch $@
 
+# TinySoundFont's metadata asks for PyAudio, which only plays to loudspeakers and seldom builds.
 $(VENV)/.dev: $(VENV)/.installed
 	$(PIP) install -c constraints.txt -e '.[dev]'
+	$(PIP) install -c constraints.txt --no-deps tinysoundfont
 	@touch $@
 
 clean: ## remove the environment and all that was built

@@ -147,8 +147,10 @@ class TrainConfig:
 
     The run ends after `steps`, or after `seconds` of wall-clock time if that is not 0. The rate warms up over `warmup`
     steps, stays, and falls as a cosine over the last `decay` of the run (a fraction, 0 = never). If there is a test
-    metric, it is taken every `test_every` steps (0 = never). `adversarial_from`, the step at which the discriminator
-    joins (0 = never), and `latent_noise` are of the vae stage.
+    metric, it is taken every `test_every` steps (0 = never). `compile` fuses kernels; `capture` replays a step whose
+    work never changes (the denoiser's) as a CUDA graph, on a GPU. `frozen` names parts of the model that keep the
+    weights of --init: with the codec's `encoder`, its latents and all denoisers trained on them stay valid.
+    `adversarial_from`, the step at which the discriminator joins (0 = never), and `latent_noise` are of the vae stage.
     """
 
     steps: int = 10_000
@@ -162,12 +164,14 @@ class TrainConfig:
     ema: float = 0.9995
     precision: Literal["bf16", "fp32"] = "bf16"
     compile: bool = False
+    capture: bool = False
     crop_frames: int = 1008
     context_frames: int = 512
     log_every: int = 50
     save_every: int = 1000
     test_every: int = 0
     seconds: float = 0.0
+    frozen: tuple[str, ...] = ()
     adversarial_from: int = 0
     latent_noise: float = 0.05
 

@@ -7,15 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hsmad_cli.commands.console import STDOUT, Console, print_error
 from hsmad_cli.errors import HsmadError, InputError, NonFiniteError, OutputError, PartialError, UsageError
 
 STDIN = "-"
-SOUND_SUFFIXES = (".wav", ".flac")
-HEARD_SUFFIXES = (*SOUND_SUFFIXES, ".ogg", ".mp3")
+SOUND_SUFFIXES = (".wav", ".flac", ".ogg")
+HEARD_SUFFIXES = (*SOUND_SUFFIXES, ".mp3")
 MAX_STDIN_BYTES = 4 << 30
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -143,17 +144,22 @@ def _jobs_in_folder(sources: Sequence[Source], folder: Path, suffix: str, force:
 
 def run_jobs(console: Console, jobs: Sequence[Job], work: Callable[[Job], Mapping[str, Any]]) -> None:
     """Do every job; with several, an input, number or output that is bad is named and counted, and the rest is done."""
+    for_each(console, jobs, lambda job: _run_job(console, job, work))
+
+
+def for_each(console: Console, items: Sequence[T], work: Callable[[T], object]) -> None:
+    """Do the work for every item; with several, those that fail are reported and counted, and the rest is done."""
     failed = 0
-    for job in jobs:
+    for item in items:
         try:
-            _run_job(console, job, work)
+            work(item)
         except (InputError, NonFiniteError, OutputError) as error:
-            if len(jobs) == 1:
+            if len(items) == 1:
                 raise
             print_error(console.verb, str(error), error.hint, error.exit_code)
             failed += 1
     if failed:
-        raise PartialError(f"{failed} of {len(jobs)} failed, {len(jobs) - failed} done")
+        raise PartialError(f"{failed} of {len(items)} failed, {len(items) - failed} done")
 
 
 def _run_job(console: Console, job: Job, work: Callable[[Job], Mapping[str, Any]]) -> None:

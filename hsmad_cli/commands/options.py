@@ -29,8 +29,31 @@ Weights = Annotated[
 ]
 Codec = Annotated[str | None, typer.Option("--weights", metavar="NAME|FILE", help="Codec, by name or file.")]
 SoundFormat = Annotated[
-    Literal["wav", "flac"], typer.Option("--format", help="Format of outputs that -o does not name.")
+    Literal["wav", "flac", "ogg"], typer.Option("--format", help="Format of outputs that -o does not name.")
 ]
 Gain = Annotated[float, typer.Option("--gain", metavar="DB", help="Louder or softer by so many decibels.")]
 Instruments = Literal["free", "midi"]
 MaxMinutes = Annotated[float, typer.Option("--max-minutes", min=0, help="Refuse scores that are longer.")]
+
+Split = Annotated[str, typer.Option("--split", help="unseen (validation, test and tier B), train, validation or test.")]
+ScoreGuidances = Annotated[str, typer.Option("--wh", metavar="LIST", help="Guidance of the score.")]
+StyleGuidances = Annotated[str, typer.Option("--ws", metavar="LIST", help="Guidance of the style.")]
+GuidanceModes = Annotated[str, typer.Option("--cfg", metavar="LIST", help="How the two are combined.")]
+StepCounts = Annotated[str, typer.Option("--steps", metavar="LIST", help="Steps of the sampler.")]
+CodecOnly = Annotated[bool, typer.Option("--codec-only", help="Judge the codec and generate nothing.")]
+LeastF1 = Annotated[
+    float, typer.Option("--min-reference-f1", min=0, max=1, help="Leave out what the judge cannot hear anyway.")
+]
+CodecFile = Annotated[Path | None, typer.Option("--codec", metavar="FILE", help="Codec of the denoiser.")]
+StyleEncoderFile = Annotated[
+    Path | None, typer.Option("--style-encoder", metavar="FILE", help="Style encoder of the denoiser.")
+]
+JudgeProcesses = Annotated[int, typer.Option("--workers", min=1, help="Processes that render and judge.")]
+Figures = Annotated[
+    str | None,
+    typer.Option(
+        "-o", "--output", metavar="FILE", help="All figures as JSON; - is stdout, the default unless it is a terminal."
+    ),
+]
+Markdown = Annotated[Path | None, typer.Option("--markdown", metavar="FILE", help="The table as Markdown.")]
+FiguresJson = Annotated[bool, typer.Option("--json", help="All figures as JSON on stdout.")]

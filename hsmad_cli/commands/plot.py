@@ -25,7 +25,7 @@ def plot(
     quiet: options.Quiet = False,
 ) -> None:
     """Draw the score as a piano roll over the spectrogram of each rendering, as a PNG."""
-    from hsmad_cli.evaluation.plots import plot_renderings
+    from hsmad_cli.evaluation.plots import Panel, plot_renderings
     from hsmad_cli.files.audio import read_audio
     from hsmad_cli.files.midi import read_midi
     from hsmad_cli.files.publish import STDOUT, write_output
@@ -41,6 +41,6 @@ def plot(
         audio = read_audio(source.content())
         if audio.shape[1] <= first:
             raise InputError(f"{source.name}: {audio.shape[1] / SAMPLE_RATE:.1f} s, cannot start at {start:g} s")
-        panels.append((source.name, audio[:, first:last]))
+        panels.append(Panel(source.name, audio[:, first:last]))
     write_output(output, plot_renderings(panels, notes, start), force)
     console.report({"output": output, "panels": len(panels)}, output == STDOUT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache, lru_cache
+from math import log10
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -15,9 +16,12 @@ from hsmad_cli.config import SampleConfig
 from hsmad_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from hsmad_cli.pipeline import EncodedScore, Pipeline
 
 DEFAULT = SampleConfig()
+FULL_SCALE = 0.999
 SAMPLERS = {"dpm": "dpm_solver_2m", "ddim": "ddim"}
 
 
@@ -52,7 +56,10 @@ def sample(
     count: Annotated[
         int, typer.Option("--count", min=1, help="So many versions, <stem>-<seed>, with seeds that count up.")
     ] = 1,
-    gain: options.Gain = 0.0,
+    gain: Annotated[
+        float | None,
+        typer.Option("--gain", metavar="DB", help="Louder or softer by so much; by default softer if it would clip."),
+    ] = None,
     seed: options.Seed = 0,
     weights: options.Weights = None,
     device: options.Device = "auto",
@@ -67,7 +74,7 @@ def sample(
 ) -> None:
     """Turn a score and a sentence into music.
 
-    The score is MIDI, or the npz of render-srm or encode; the music is WAV or FLAC.
+    The score is MIDI, or the npz of render-srm or encode; the music is WAV, FLAC or Ogg Vorbis.
 
     Without -o the sound goes to stdout if that is a pipe or a file, and to <stem>.wav here if it is a terminal.
     """
@@ -94,11 +101,12 @@ def sample(
             audio = pipeline.sample(
                 score, words, settings, seed=take_seed, start_s=start, seconds=seconds, progress=bar.follow
             )
-        audio *= 10 ** (gain / 20)
+        gain_db = _full_scale_db(audio) if gain is None else gain
+        audio *= 10 ** (gain_db / 20)
         clipped = write_audio(job.target, audio, pipeline.codec.sample_rate, written_as, job.replace)
         unknown = pipeline.style.unknown_words(words)
         console.warn_clipped(job.source.name, clipped, audio.size)
-        if style and unknown:
+        if unknown:
             console.warn(f"{job.source.name}: words the style encoder never saw: {', '.join(unknown)}")
         return {
             "seconds": audio.shape[1] / pipeline.codec.sample_rate,
@@ -108,11 +116,17 @@ def sample(
             "settings": asdict(settings),
             "weights": pipeline.sha256,
             "ledger": asdict(score.ledger),
+            "gain_db": gain_db,
             "clipped_samples": clipped,
             "unknown_words": unknown,
         }
 
     run_jobs(console, jobs, work)
+
+
+def _full_scale_db(audio: np.ndarray) -> float:
+    """The gain, at most 0 dB, that brings the peak of what is louder down to full scale."""
+    return -20 * log10(max(1.0, float(abs(audio).max()) / FULL_SCALE))
 
 
 def _load(console: Console, weights: str | None, device: str) -> Pipeline:

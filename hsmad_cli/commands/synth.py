@@ -1,4 +1,4 @@
-"""hsmad synth: the reference rendering of a score, by FluidSynth and a soundfont."""
+"""hsmad synth: the reference rendering of a score, by a soundfont."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hsmad_cli.commands import options
 from hsmad_cli.commands.console import Console
 from hsmad_cli.commands.jobs import Job, plan_jobs, run_jobs
 
+EngineName = Literal["fluidsynth", "tinysoundfont"]
 RoomName = Literal["dry", "room", "hall", "church"]
 
 
@@ -23,6 +24,13 @@ def synth(
     soundfont: Annotated[
         Path | None,
         typer.Option("--soundfont", metavar="FILE", help="A General MIDI .sf2 or .sf3 (default: one installed)."),
+    ] = None,
+    engine: Annotated[
+        EngineName, typer.Option("--engine", help="What plays; tinysoundfont is optional.")
+    ] = "fluidsynth",
+    latency: Annotated[
+        Path | None,
+        typer.Option("--latency", metavar="FILE", help="Table of `hsmad latency`, for a soundfont that has none here."),
     ] = None,
     room: Annotated[RoomName, typer.Option("--room", help="The reverb.")] = "room",
     sound_format: options.SoundFormat = "wav",
@@ -36,11 +44,13 @@ def synth(
     from hsmad_cli.commands.scores import report_ledger
     from hsmad_cli.files.audio import write_audio
     from hsmad_cli.files.midi import read_midi
-    from hsmad_cli.synth.engine import ROOMS, Synthesizer
+    from hsmad_cli.synth.engine import ROOMS
+    from hsmad_cli.synth.engines import build_engine
+    from hsmad_cli.synth.latency import read_latency
 
     console = Console("synth", as_json, quiet, verbose)
     jobs = plan_jobs(inputs, output, out_dir, f".{sound_format}", force)
-    synthesizer = Synthesizer(soundfont)
+    synthesizer = build_engine(engine, soundfont, latency=read_latency(latency) if latency else "shipped")
     console.detail(f"soundfont {synthesizer.soundfont}")
 
     def work(job: Job) -> Mapping[str, Any]:

@@ -21,7 +21,7 @@ StageName = Literal["vae", "style", "denoiser"]
 def train(
     stage: Annotated[StageName, typer.Option("--stage", help="What to train.")],
     data: Annotated[
-        Path, typer.Option("--data", metavar="PATH", help="A bank of clips, or a manifest to make one from first.")
+        Path, typer.Option("--data", metavar="PATH", help="A bank of clips, or shards or a manifest to make one from.")
     ],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="RUN", help="Folder of the run.")],
     preset: Annotated[str, typer.Option("--preset", help="Name of a preset, or a TOML file.")] = "base",
@@ -50,6 +50,21 @@ def train(
     cache: Annotated[
         Path, typer.Option("--cache", metavar="FOLDER", help="Where banks made from a manifest are kept.")
     ] = Path("cache"),
+    refresh: Annotated[
+        int,
+        typer.Option(
+            "--refresh",
+            metavar="PROCESSES",
+            min=0,
+            help="Make fresh clips meanwhile, in so many processes, in place of the oldest (vae and denoiser).",
+        ),
+    ] = 0,
+    profile: Annotated[
+        int,
+        typer.Option(
+            "--profile", metavar="STEPS", min=0, help="Measure so many steps, say where the time goes, save nothing."
+        ),
+    ] = 0,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     force: Annotated[bool, typer.Option("--force", help="Begin anew although RUN has begun.")] = False,
@@ -57,26 +72,36 @@ def train(
 ) -> None:
     """Train the codec, the style encoder or the denoiser. Many GPUs: torchrun --nproc-per-node 4 -m hsmad_cli train ...
 
-    RUN gets metrics.jsonl, state.safetensors (to resume from) and the weights. SIGTERM and Ctrl-C save first.
+    RUN gets metrics.jsonl, state.safetensors (to resume from) and the weights. SIGTERM and Ctrl-C save first. A run
+    that is stopped and resumed gives the same weights as one in one piece, unless --refresh is given: when a fresh clip
+    is ready depends on the machine, and a resumed run begins with the bank again.
     """
     from hsmad_cli.config import load_preset
     from hsmad_cli.pipeline import choose_device
-    from hsmad_cli.training.loop import STATE_FILE
+    from hsmad_cli.training.loop import STATE_FILE, Run
     from hsmad_cli.training.loop import train as run_training
     from hsmad_cli.training.parallel import Workers
-    from hsmad_cli.training.setup import build_stage, prepare_bank
+    from hsmad_cli.training.profile import profile as measure
+    from hsmad_cli.training.setup import build_refresher, build_stage, plan_of_bank, prepare_bank
 
     console = Console("train", quiet=quiet)
     if resume and (init is not None or force):
         raise UsageError("--resume goes on with a run, --init and --force begin one", "leave one of them out")
     if (output / STATE_FILE).exists() and not (resume or force):
         raise OutputError(f"{output}: holds a run already", "--resume goes on with it, --force begins anew")
+    if refresh and stage == "style":
+        raise UsageError("the style stage learns from a fixed bank", "leave out --refresh")
     config, settings = _settings(load_preset(preset, change or ()), stage, steps, seconds, batch)
     workers = Workers.join(str(choose_device(device)))
+    plan = plan_of_bank(data, config, seed, hours, soundfont or ()) if refresh else None
     bank = prepare_bank(data, config, workers, seed, hours, soundfont or (), cache)
-    trained = build_stage(stage, config, bank, workers, seed, codec, style_encoder)
-    about = {"data": str(data), "bank": bank.name, "preset": config.name}
+    trained = build_stage(stage, config, bank, workers, seed, codec, style_encoder, replaceable=refresh > 0)
+    about = {"data": str(data), "bank": bank.name, "preset": config.name, "refresh": refresh}
+    refresher = build_refresher(trained, config, plan, workers, refresh, codec, style_encoder) if plan else None
     try:
+        if profile:
+            print("\n".join(measure(Run(trained, settings, workers, seed), profile).lines()))
+            return
         run_training(
             trained,
             settings,
@@ -86,9 +111,13 @@ def train(
             resume=resume,
             init=init,
             about=about,
+            between=refresher.poll if refresher else lambda step: None,
             log=console.say,
         )
     finally:
+        if refresher:
+            refresher.close()
+            console.say(f"{refresher.taken} clips replaced, {refresher.left_out} left out as too full")
         workers.leave()
 
 

@@ -71,6 +71,23 @@ def warp(score: Score, times_s: np.ndarray, warped_s: np.ndarray) -> Score:
     )
 
 
+def delay(score: Score, seconds: float) -> Score:
+    """The score `seconds` later; the tempo at its beginning also holds before."""
+
+    def later(times: np.ndarray) -> np.ndarray:
+        return times + seconds
+
+    notes = score.notes
+    return replace(
+        score,
+        notes=notes.with_columns(onset_s=later(notes.onset_s), offset_s=later(notes.offset_s)),
+        tempo_s=np.where(score.tempo_s > 0, later(score.tempo_s), 0.0),
+        pedal_s=later(score.pedal_s),
+        beats_s=later(score.beats_s),
+        chords=tuple((start + seconds, end + seconds, label) for start, end, label in score.chords),
+    )
+
+
 def stretch(score: Score, factor: float) -> Score:
     """The score `factor` times as long."""
     return warp(score, np.array([0.0, 1.0]), np.array([0.0, factor]))
@@ -84,6 +101,21 @@ def rubato(score: Score, generator: np.random.Generator, depth: float) -> Score:
         pace += np.sin(2 * np.pi * (times / period + generator.uniform()))
     slopes = np.exp(depth * pace[:-1] / np.sqrt(1.5))
     return warp(score, times, np.concatenate([[0.0], np.cumsum(slopes * np.diff(times))]))
+
+
+def swing(score: Score, share: float) -> Score:
+    """Beats divided unevenly: what is half-way comes after `share` of the beat (0.5 straight, 2/3 triplets).
+
+    Beats and tempo stay. A score with fewer than two beats stays as it is.
+    """
+    beats = np.unique(score.beats_s)
+    if len(beats) < 2:
+        return score
+    halves = beats[:-1] + 0.5 * np.diff(beats)
+    swung = beats[:-1] + share * np.diff(beats)
+    around = [beats[0] - 1.0, beats[-1] + 1.0]
+    moved = warp(score, np.sort([*around, *beats, *halves]), np.sort([*around, *beats, *swung]))
+    return replace(moved, tempo_s=score.tempo_s, tempo_bpm=score.tempo_bpm, beats_s=score.beats_s)
 
 
 def crop(score: Score, start_s: float, seconds: float) -> Score:
@@ -162,6 +194,22 @@ def drop_parts(score: Score, generator: np.random.Generator, share: float) -> Sc
     kept = generator.uniform(size=len(parts)) >= share
     kept |= parts == generator.choice(pitched if len(pitched) else parts)
     return replace(score, notes=notes.select(np.isin(notes.part, parts[kept])))
+
+
+def double_part(score: Score, generator: np.random.Generator, program: int) -> Score:
+    """A pitched part, drawn at random, also played by `program`, in unison or, where it can be, an octave away."""
+    notes = score.notes
+    pitched = np.unique(notes.part[~notes.is_drum])
+    if not len(pitched):
+        return score
+    chosen = notes.select((notes.part == generator.choice(pitched)) & ~notes.is_drum)
+    pitch = chosen.pitch + int(generator.choice([0, 12, -12]))
+    if pitch.min() < LOWEST_PITCH or pitch.max() > HIGHEST_PITCH:
+        pitch = chosen.pitch
+    own = {"pitch": pitch, "program": np.full(len(chosen), program), "part": np.full(len(chosen), notes.part.max() + 1)}
+    doubled = chosen.with_columns(**own).columns()
+    both = {name: np.concatenate([column, doubled[name]]) for name, column in notes.columns().items()}
+    return replace(score, notes=NoteTable(**both).sorted())
 
 
 def curve_velocities(score: Score, exponent: float) -> Score:
@@ -254,6 +302,8 @@ def add_pedal(score: Score, generator: np.random.Generator) -> Score:
     up = score.beats_s[every::every]
     down = score.beats_s[: len(up) * every : every] + generator.uniform(0.04, 0.12)
     down, up = down[down < up], up[down < up]
+    if not len(up):
+        return score
     notes = score.notes
     piano = ~notes.is_drum & (notes.program < 6)
     index = np.clip(np.searchsorted(down, notes.offset_s, side="right") - 1, 0, None)

@@ -22,7 +22,7 @@ def export_clips(bank: ClipBank, folder: Path, n_clips: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for clip in range(min(n_clips, len(bank))):
         stem = folder / f"{clip:04d}"
-        audio = bank.columns[AUDIO][_span(bank, AUDIO, clip)].numpy()
+        audio = bank.columns[AUDIO][extent(bank, AUDIO, clip)].numpy()
         write_audio(stem.with_suffix(".wav"), audio.T.astype(np.float32) / 32768, bank.rates.sample_rate)
         write_midi(Score(notes_of(bank, clip)), stem.with_suffix(".mid"))
         write_bytes(stem.with_suffix(".txt"), "".join(f"{text}\n" for text in bank.captions[clip]).encode())
@@ -30,10 +30,11 @@ def export_clips(bank: ClipBank, folder: Path, n_clips: int) -> None:
 
 def notes_of(bank: ClipBank, clip: int) -> NoteTable:
     """What is heard in a clip."""
-    span = _span(bank, "note", clip)
+    span = extent(bank, "note", clip)
     return NoteTable(**{name: bank.columns[f"note_{name}"][span].numpy() for name in NOTE_DTYPES})
 
 
-def _span(bank: ClipBank, group: str, clip: int) -> slice:
+def extent(bank: ClipBank, group: str, clip: int) -> slice:
+    """Where a clip lies in the columns of a group."""
     first = int(bank.first[group][clip])
     return slice(first, first + int(bank.counts[group][clip]))

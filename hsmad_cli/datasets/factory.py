@@ -10,28 +10,32 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from hsmad_cli.datasets import augment
-from hsmad_cli.datasets.captions import captions, facts, genre_words
-from hsmad_cli.datasets.instruments import instruments
+from hsmad_cli.datasets.captions import captions
 from hsmad_cli.datasets.manifest import Item
 from hsmad_cli.datasets.production import draw_production, produce
 from hsmad_cli.datasets.recipes import LEVELS, OWN, SINGLE, Orchestration, Recipe, orchestrate, play_alone, suitable
+from hsmad_cli.datasets.scores import read_score
 from hsmad_cli.errors import InputError
 from hsmad_cli.files.audio import read_audio
-from hsmad_cli.files.midi import read_chords, read_midi
+from hsmad_cli.symbolic.caption import facts
+from hsmad_cli.symbolic.instruments import instruments
 from hsmad_cli.symbolic.notes import HIGHEST_PITCH, LOWEST_PITCH, NoteTable, Score
-from hsmad_cli.synth.engine import Mix, Synthesizer
+from hsmad_cli.symbolic.words import genre_words
+from hsmad_cli.synth.engine import Mix
+from hsmad_cli.synth.engines import ENGINES, Engine, EngineName, build_engine
 from hsmad_cli.synth.schedule import playable
 
-VERSION = 1
+VERSION = 2
 ATTEMPTS = 20
 LEAST_NOTES = 8
 SPARE = 1.15
 _NOISES = range(119, 128)
-_NOISE_WEIGHT = 0.2
+_NOISE_WEIGHT, _PIANO_SHARE = 0.2, 0.4
 _DRUM_STYLE_WEIGHT = 4.0
 
 
@@ -39,18 +43,25 @@ _DRUM_STYLE_WEIGHT = 4.0
 class FactoryOptions:
     """What clips are made of. Shares are probabilities; what is left of own + recipe is for single programs.
 
-    seconds: length of a clip; sample_rate: Hz. flat: share of clips with neither loosened timing nor dynamics.
+    seconds: length of a clip; sample_rate: Hz. flat: share of clips with neither loosened timing nor dynamics. pedal:
+    share of those whose pianos, if they have any, get a sustain pedal. siblings: how many clips in a row are of one
+    excerpt; the odd ones are played by recipes that are drawn from those that suit it, none of them twice. engine: what
+    renders scores; any: one that is drawn for each clip.
     """
 
     seconds: float = 48.0
     sample_rate: int = 44100
-    own_share: float = 0.5
+    own_share: float = 0.44
     recipe_share: float = 0.36
     captions: int = 6
     transpose_share: float = 0.6
     stretch_share: float = 0.5
     drop_share: float = 0.25
+    double_share: float = 0.06
     flat_share: float = 0.25
+    pedal_share: float = 0.4
+    siblings: int = 1
+    engine: Literal[EngineName, "any"] = "fluidsynth"
 
     @property
     def n_samples(self) -> int:
@@ -74,16 +85,16 @@ class Clip:
     tags: tuple[str, ...] = ()
 
 
-class Engines(dict[str, Synthesizer]):
-    """Synthesizers by soundfont, each loaded when it is first asked for."""
+class Engines(dict[tuple[EngineName, str], Engine]):
+    """Engines by name and soundfont, each loaded when it is first asked for."""
 
     def __init__(self, sample_rate: int) -> None:
         super().__init__()
         self._sample_rate = sample_rate
 
-    def __missing__(self, soundfont: str) -> Synthesizer:
-        self[soundfont] = Synthesizer(soundfont, self._sample_rate)
-        return self[soundfont]
+    def __missing__(self, key: tuple[EngineName, str]) -> Engine:
+        self[key] = build_engine(*key, self._sample_rate)
+        return self[key]
 
 
 @dataclass(frozen=True)
@@ -103,30 +114,37 @@ class Plan:
         return np.sqrt(fill) / np.sqrt(fill).sum()
 
 
-def clip_of(plan: Plan, index: int, engines: Mapping[str, Synthesizer]) -> Clip:
-    """Clip `index` of a plan; an item that cannot be used gives way to another, drawn from (seed, index, attempt).
+def clip_of(plan: Plan, index: int, engines: Mapping[tuple[EngineName, str], Engine]) -> Clip:
+    """Clip `index` of a plan; an item that cannot be used gives way to another, drawn from (seed, excerpt, attempt).
 
     Raises InputError, the last one met, if 20 items in a row cannot be used.
     """
+    excerpt, sibling = divmod(index, plan.options.siblings)
     for attempt in range(ATTEMPTS):
-        generator = np.random.default_rng([plan.seed, index, attempt])
+        generator = np.random.default_rng([plan.seed, excerpt, attempt])
         item = plan.items[int(generator.choice(len(plan.items), p=plan.item_weights))]
         soundfont = plan.soundfonts[int(generator.integers(len(plan.soundfonts)))]
         try:
-            return make_clip(item, generator, engines[soundfont], plan.options)
+            engine = engines[_engine_name(plan.options, generator), soundfont]
+            return make_clip(item, generator, engine, plan.options, sibling=sibling)
         except InputError as error:
             failure = error
     raise InputError(f"{ATTEMPTS} items in a row cannot be used; the last: {failure}", failure.hint)
 
 
+def _engine_name(options: FactoryOptions, generator: np.random.Generator) -> EngineName:
+    return ENGINES[int(generator.integers(len(ENGINES)))] if options.engine == "any" else options.engine
+
+
 def make_clip(
     item: Item,
     generator: np.random.Generator,
-    engine: Synthesizer,
+    engine: Engine,
     options: FactoryOptions,
     recipe: Recipe | None = None,
+    sibling: int = 0,
 ) -> Clip:
-    """A clip of an item, in the orchestration of `recipe`, or in one that is drawn.
+    """A clip of an item, in the orchestration of `recipe`, or in one that is drawn: for each `sibling` another.
 
     Raises InputError if the item cannot be read, or has too few notes.
     """
@@ -135,13 +153,37 @@ def make_clip(
         return _recorded_clip(item, score, generator, options)
     score, complete = _excerpt(score, generator, options)
     score = augment.crop(_play(score, generator, options), 0.0, options.seconds)
+    if options.siblings > 1:
+        turn, generator = _turn(score.notes, sibling, generator, options.siblings)
+        recipe = recipe or turn
     kind, played = _orchestration(score, generator, options, recipe)
-    notes = _heard(played.notes, options.seconds)
-    score = replace(score, notes=notes)
+    score = replace(score, notes=played.notes)
+    if generator.uniform() < options.pedal_share:
+        score = augment.add_pedal(score, generator)
     style = kind.words if isinstance(kind, Recipe) else genre_words(item.genre) if kind == OWN and complete else ()
-    suits = (kind.rooms, kind.tones, kind.width) if isinstance(kind, Recipe) else ((), (), ())
+    return perform(item, score, kind, played.roles, style, generator, engine, options)
+
+
+def perform(
+    item: Item,
+    score: Score,
+    kind: Recipe | str,
+    roles: Mapping[int, str],
+    style: Sequence[str],
+    generator: np.random.Generator,
+    engine: Engine,
+    options: FactoryOptions,
+) -> Clip:
+    """The clip of an orchestrated score: recorded in a way that suits `kind`, and named, with words for its style.
+
+    Raises InputError if none of its notes can be heard.
+    """
+    notes = heard(score.notes, options.seconds)
+    score = replace(score, notes=notes)
+    suits = (kind.rooms, kind.tones, kind.width, kind.effects) if isinstance(kind, Recipe) else ((), (), (), ())
     production = draw_production(*suits, generator)
-    audio = engine.render(notes, options.seconds, _mix(notes, played, isinstance(kind, Recipe)), production.room)
+    mix = _mix(notes, roles, isinstance(kind, Recipe), production.reverb_send)
+    audio = engine.render(notes, options.seconds, mix, production.room)
     audio = produce(audio, production, notes, options.sample_rate)
     name = kind.name if isinstance(kind, Recipe) else kind
     return Clip(
@@ -156,12 +198,15 @@ def make_clip(
     )
 
 
-def read_score(item: Item) -> Score:
-    """The score of an item with its annotated chords."""
-    score = read_midi(Path(item.midi))
-    if item.chords is None:
-        return score
-    return replace(score, chords=tuple(read_chords(Path(item.chords))))
+def _turn(
+    notes: NoteTable, sibling: int, generator: np.random.Generator, siblings: int
+) -> tuple[Recipe | None, np.random.Generator]:
+    """What a sibling is played by if it is an odd one, and the draws that it shares with no other."""
+    choices = suitable(notes)
+    order = generator.choice(len(choices), len(choices), replace=False, p=recipe_weights(choices)) if choices else ()
+    own = generator.spawn(siblings)[sibling]
+    is_odd = sibling % 2 == 1 and sibling // 2 < len(order)
+    return choices[int(order[sibling // 2])] if is_odd else None, own
 
 
 def _excerpt(score: Score, generator: np.random.Generator, options: FactoryOptions) -> tuple[Score, bool]:
@@ -170,6 +215,8 @@ def _excerpt(score: Score, generator: np.random.Generator, options: FactoryOptio
     if generator.uniform() < options.drop_share:
         score = augment.drop_parts(score, generator, 0.3)
     complete = len(np.unique(score.notes.part)) == len(np.unique(whole.notes.part))
+    if generator.uniform() < options.double_share:
+        score = augment.double_part(score, generator, draw_program(generator))
     if generator.uniform() < options.transpose_share:
         score = augment.transpose(score, int(generator.integers(-6, 7)))
     if generator.uniform() < options.stretch_share:
@@ -193,7 +240,7 @@ def _start(score: Score, generator: np.random.Generator, seconds: float) -> floa
 
 
 def _play(score: Score, generator: np.random.Generator, options: FactoryOptions) -> Score:
-    """A score as somebody plays it: what was typeset gets rubato, dynamics, loose timing, and now and then a pedal."""
+    """A score as somebody plays it: what was typeset gets rubato, dynamics and loose timing."""
     if generator.uniform() < options.flat_share:
         return score
     if augment.is_flat(score.notes):
@@ -202,12 +249,12 @@ def _play(score: Score, generator: np.random.Generator, options: FactoryOptions)
         score = augment.curve_velocities(score, float(np.exp(generator.uniform(-0.45, 0.45))))
     if not augment.is_typeset(score.notes):
         return score
+    if generator.uniform() < 0.12:
+        score = augment.swing(score, float(generator.uniform(0.54, 0.68)))
     if generator.uniform() < 0.5:
         score = augment.rubato(score, generator, float(generator.uniform(0.01, 0.06)))
     if generator.uniform() < 0.4:
         score = augment.articulate(score, generator)
-    if generator.uniform() < 0.35:
-        score = augment.add_pedal(score, generator)
     spread_s = float(generator.uniform(0.003, 0.03)) if generator.uniform() < 0.25 else 0.0
     return augment.loosen_timing(score, generator, float(generator.uniform(0.002, 0.012)), spread_s)
 
@@ -228,19 +275,26 @@ def _orchestration(
 
 
 def draw_recipe(choices: Sequence[Recipe], generator: np.random.Generator) -> Recipe:
-    """One of these; styles that need drums more often, since few scores have any."""
+    """One of these, by `recipe_weights`."""
+    return choices[int(generator.choice(len(choices), p=recipe_weights(choices)))]
+
+
+def recipe_weights(choices: Sequence[Recipe]) -> np.ndarray:
+    """Probability of each recipe; styles that need drums are more likely, since few scores have any."""
     weights = np.array([_DRUM_STYLE_WEIGHT if "drums" in recipe.needs else 1.0 for recipe in choices])
-    return choices[int(generator.choice(len(choices), p=weights / weights.sum()))]
+    return weights / weights.sum()
 
 
 def draw_program(generator: np.random.Generator) -> int:
-    """One of the 128 programs; those that are noises more rarely."""
+    """One of the 128 programs; often the grand piano, rarely one that is a noise."""
+    if generator.uniform() < _PIANO_SHARE:
+        return 0
     weights = np.ones(128)
     weights[_NOISES] = _NOISE_WEIGHT
     return int(generator.choice(128, p=weights / weights.sum()))
 
 
-def _heard(notes: NoteTable, seconds: float) -> NoteTable:
+def heard(notes: NoteTable, seconds: float) -> NoteTable:
     """The notes as they are heard: inside the clip and 21..108, one strike of a key at a time."""
     audible = (notes.pitch >= LOWEST_PITCH) & (notes.pitch <= HIGHEST_PITCH) & (notes.onset_s < seconds)
     notes = playable(notes.select(audible))
@@ -249,15 +303,15 @@ def _heard(notes: NoteTable, seconds: float) -> NoteTable:
     return notes
 
 
-def _mix(notes: NoteTable, played: Orchestration, balanced: bool) -> dict[int, Mix]:
+def _mix(notes: NoteTable, roles: Mapping[int, str], balanced: bool, reverb: int) -> dict[int, Mix]:
     """Every instrument in its seat; with a recipe, every role at its level."""
     mix = {}
     for part in np.unique(notes.part).tolist():
         mine = notes.part == part
         is_drum = bool(notes.is_drum[mine][0])
         pan = 64 if is_drum else instruments()[int(notes.program[mine][0])].seat
-        role = "drums" if is_drum else played.roles.get(part, "harmony")
-        mix[part] = Mix(volume=LEVELS[role] if balanced else 100, pan=pan, reverb=64)
+        role = "drums" if is_drum else roles.get(part, "harmony")
+        mix[part] = Mix(volume=LEVELS[role] if balanced else 100, pan=pan, reverb=reverb)
     return mix
 
 
@@ -281,7 +335,7 @@ def _recorded_clip(item: Item, score: Score, generator: np.random.Generator, opt
     piece = audio[:, start : start + options.n_samples]
     cut[:, : piece.shape[1]] = piece
     excerpt = augment.crop(score, start / options.sample_rate, options.seconds)
-    notes = _heard(excerpt.notes, options.seconds)
+    notes = heard(excerpt.notes, options.seconds)
     excerpt = replace(excerpt, notes=notes)
     spoken = (item.caption,) if item.caption else genre_words(item.genre)
     known = facts(excerpt, genre_words(item.genre), "", ())

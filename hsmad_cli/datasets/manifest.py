@@ -10,8 +10,8 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from hsmad_cli.errors import InputError
@@ -25,8 +25,9 @@ MANIFEST = "manifest.jsonl"
 class Item:
     """A score and what is known about it.
 
-    midi, audio (a recording; None: the score is rendered), chords (a .lab file or None): paths. split: one of SPLITS.
-    group: what must stay on one side of a split. tier: "A" may train shared weights. duration_s: of the score.
+    midi (a MIDI file, or the metadata.yaml of a Slakh track), audio (a recording; None: the score is rendered), chords
+    (a .lab file or None): paths. split: one of SPLITS. group: what must stay on one side of a split. tier: "A" may
+    train shared weights. duration_s: of the score.
     """
 
     id: str
@@ -43,6 +44,19 @@ class Item:
 
 
 PATHS = ("midi", "audio", "chords")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a folder of music holds.
+
+    problems: a line for each item that is missing or corrupt, which names it. omitted: items left out by a rule of
+    their data set, counted by reason.
+    """
+
+    items: tuple[Item, ...]
+    problems: tuple[str, ...] = ()
+    omitted: Mapping[str, int] = field(default_factory=dict)
 
 
 def split_by_group(group: str) -> str:
@@ -76,7 +90,8 @@ def read_manifest(source: str | Path) -> list[Item]:
         elif (path / PACK_TABLE).is_file():
             return read_pack(path)
         else:
-            raise InputError(f"{path}: neither {MANIFEST} nor {PACK_TABLE} in this folder")
+            hint = f"`hsmad manifest {path} -o {path / MANIFEST}` lists what is in it"
+            raise InputError(f"{path}: neither {MANIFEST} nor {PACK_TABLE} in this folder", hint)
     items = [_parse(line, f"{path}:{number}", path.parent) for number, line in enumerate(_lines(path), 1) if line]
     if not items:
         raise InputError(f"{path}: no items")
@@ -98,11 +113,11 @@ def _parse(line: str, where: str, folder: Path) -> Item:
         item = Item(**values)
     except (json.JSONDecodeError, TypeError) as error:
         raise InputError(f"{where}: not a manifest line: {error}") from error
-    for field in fields(Item):
-        value = getattr(item, field.name)
-        kind = (int, float) if field.type == "float" else (str, type(None)) if "None" in str(field.type) else str
+    for column in fields(Item):
+        value = getattr(item, column.name)
+        kind = (int, float) if column.type == "float" else (str, type(None)) if "None" in str(column.type) else str
         if not isinstance(value, kind):
-            raise InputError(f"{where}: {field.name} is {value!r}")
+            raise InputError(f"{where}: {column.name} is {value!r}")
     if item.split not in SPLITS:
         raise InputError(f"{where}: split {item.split!r} is none of {', '.join(SPLITS)}")
     audio, chords = _absolute(item.audio, folder), _absolute(item.chords, folder)
@@ -144,7 +159,10 @@ def _pack_item(row: dict[str, str], folder: Path) -> Item:
 
 def choose(items: Iterable[Item], splits: Sequence[str], tiers: Sequence[str]) -> list[Item]:
     """The items of these splits and tiers; raises InputError if there are none."""
+    items = list(items)
     chosen = [item for item in items if item.split in splits and item.tier in tiers]
     if not chosen:
-        raise InputError(f"no item in splits {', '.join(splits)} of tiers {', '.join(tiers)}")
+        held = sorted({f"--split {item.split} --tier {item.tier}" for item in items})
+        hint = f"it holds: {'; '.join(held)}"
+        raise InputError(f"no item in splits {', '.join(splits)} of tiers {', '.join(tiers)}", hint)
     return chosen

@@ -46,21 +46,25 @@ class ClipBank:
 
     columns: "audio" int16 [samples, 2]; "note_onset_s", "note_offset_s" float32 (seconds from the clip's first sample),
     "note_pitch", ...; "pedal_s", "pedal_value"; "chord" int8 [T_M]; "key" int8 and "tempo" float32 (log bpm) [T_L];
-    "latents" half [T_H, C] once they are set. counts: elements of each clip in each group, on the host. first: where
-    each clip begins in each group, int64 [n_clips], on the columns' device.
+    "latents" half [T_H, C] once they are set. counts: elements of each clip in each group, on the host. first, count:
+    where each clip begins in each group and how many elements it has, int64 [n_clips], on the columns' device.
+    room: elements that each clip has place for in each group, if clips can be replaced (`replacing`), else empty.
     """
 
     columns: dict[str, Tensor]
     counts: dict[str, np.ndarray]
     texts: Texts
     rates: Rates = field(default_factory=Rates)
+    room: dict[str, int] = field(default_factory=dict)
     first: dict[str, Tensor] = field(default_factory=dict)
+    count: dict[str, Tensor] = field(default_factory=dict)
     _ends: dict[tuple[int, int, int], Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.first:
-            starts = {group: np.cumsum(count) - count for group, count in self.counts.items()}
-            object.__setattr__(self, "first", {group: torch.from_numpy(start) for group, start in starts.items()})
+            first = {group: torch.from_numpy(self.starts(group)) for group in self.counts}
+            object.__setattr__(self, "first", first)
+            object.__setattr__(self, "count", {group: torch.tensor(count) for group, count in self.counts.items()})
 
     def __len__(self) -> int:
         return len(self.counts[AUDIO])
@@ -85,8 +89,10 @@ class ClipBank:
     def to(self, device: torch.device | str) -> ClipBank:
         """The bank on another device."""
         columns = {name: column.to(device) for name, column in self.columns.items()}
-        first = {group: start.to(device) for group, start in self.first.items()}
-        return replace(self, columns=columns, first=first, _ends={})
+        first, count = (
+            {group: values.to(device) for group, values in tensors.items()} for tensors in (self.first, self.count)
+        )
+        return replace(self, columns=columns, first=first, count=count, _ends={})
 
     def with_latents(self, latents: Tensor) -> ClipBank:
         """The bank with latents [sum of n_frames, C] of all clips in order; raises ValueError on another length."""
@@ -187,32 +193,26 @@ class ClipBank:
 
     def _all_of(self, group: str, clip_index: Tensor) -> tuple[Tensor, Tensor]:
         """Indices [B, K] of everything a group holds of these clips, padded with the last, and which of them exist."""
-        counts = self.counts[group]
-        most, total = int(counts.max(initial=0)), int(counts.sum())
-        count = self._count(group)[clip_index][:, None]
+        most = self.room.get(group, int(self.counts[group].max(initial=0)))
+        total = len(self.columns[next(name for name in GROUP_OF if GROUP_OF[name] == group)])
+        count = self.count[group][clip_index][:, None]
         k = torch.arange(most, device=self.device)
         index = self.first[group][clip_index][:, None] + k.minimum((count - 1).clamp(min=0))
         return index.clamp(max=max(total - 1, 0)), k < count
 
-    def _count(self, group: str) -> Tensor:
-        first = self.first[group]
-        end = first.new_full((1,), int(self.counts[group].sum()))
-        return torch.diff(first, append=end)
+    def starts(self, group: str) -> np.ndarray:
+        """Where each clip begins in a group, on the host."""
+        count = self.counts[group]
+        return np.arange(len(count)) * self.room[group] if self.room else np.cumsum(count) - count
 
     def most_notes(self, n_frames: int) -> int:
         """The most notes that touch any window of `n_frames` at a multiple of R1 R2: what `max_notes` must be."""
-        frame_s = self.rates.hop_length / self.rates.sample_rate
-        onset_s = self.columns["note_onset_s"].cpu().numpy()
-        offset_s = self.columns["note_offset_s"].cpu().numpy()
-        drum = self.columns["note_is_drum"].cpu().numpy()
-        reach_s = np.where(drum, np.maximum(offset_s, onset_s + DRUM_LENGTH_S), offset_s)
-        most, end = 1, 0
-        for count, frames in zip(self.counts["note"].tolist(), self.n_frames.tolist(), strict=True):
-            begin, end = end, end + count
-            starts_s = np.arange(-n_frames, frames + 1, self.rates.multiple) * frame_s
-            begun = np.searchsorted(np.sort(onset_s[begin:end]), starts_s + (n_frames + 1) * frame_s + 1e-3)
-            over = np.searchsorted(np.sort(reach_s[begin:end]), starts_s - frame_s - 1e-3)
-            most = max(most, int((begun - over).max()))
+        names = ("note_onset_s", "note_offset_s", "note_is_drum")
+        onset_s, offset_s, is_drum = (self.columns[name].cpu().numpy() for name in names)
+        most = 1
+        for begin, count, frames in zip(self.starts("note"), self.counts["note"], self.n_frames, strict=True):
+            mine = slice(begin, begin + count)
+            most = max(most, most_at_once(onset_s[mine], offset_s[mine], is_drum[mine], n_frames, frames, self.rates))
         return most
 
     def select(self, index: Sequence[int]) -> ClipBank:
@@ -228,7 +228,7 @@ class ClipBank:
 
     def _extent(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         count = self.n_frames if name == "latents" else self.counts[GROUP_OF[name]]
-        return np.cumsum(count) - count, count
+        return self.starts(AUDIO) // self.rates.hop_length if name == "latents" else self.starts(GROUP_OF[name]), count
 
     @classmethod
     def from_clips(cls, clips: Iterable[Clip], rates: Rates | None = None) -> ClipBank:
@@ -243,6 +243,9 @@ class ClipBank:
 
     def save(self, folder: Path) -> None:
         """Writes the bank as one .npy file a column, and bank.json last."""
+        if self.room:
+            self.select(range(len(self))).save(folder)
+            return
         folder.mkdir(parents=True, exist_ok=True)
         for name, column in self.columns.items():
             np.save(folder / f"{name}.npy", column.cpu().numpy(), allow_pickle=False)
@@ -262,6 +265,18 @@ class ClipBank:
         rates = Rates(**{**table["rates"], "ratios": tuple(table["rates"]["ratios"])})
         bank = cls(columns, counts, Texts(**table["texts"]), rates)
         return bank if world == 1 else bank.select(range(rank, len(bank), world))
+
+
+def most_at_once(
+    onset_s: np.ndarray, offset_s: np.ndarray, is_drum: np.ndarray, n_frames: int, frames: int, rates: Rates
+) -> int:
+    """The most notes of a clip of `frames` that touch any window of `n_frames` at a multiple of R1 R2."""
+    frame_s = rates.hop_length / rates.sample_rate
+    reach_s = np.where(is_drum, np.maximum(offset_s, onset_s + DRUM_LENGTH_S), offset_s)
+    starts_s = np.arange(-n_frames, frames + 1, rates.multiple) * frame_s
+    begun = np.searchsorted(np.sort(onset_s), starts_s + (n_frames + 1) * frame_s + 1e-3)
+    over = np.searchsorted(np.sort(reach_s), starts_s - frame_s - 1e-3)
+    return int((begun - over).max())
 
 
 def columns_of(sheets: Sequence[Sheet]) -> dict[str, np.ndarray]:
@@ -295,10 +310,14 @@ def texts_of(sheets: Sequence[Sheet]) -> Texts:
     )
 
 
-def write_table(folder: Path, counts: Mapping[str, np.ndarray], texts: Texts, rates: Rates) -> None:
-    """bank.json: what is not an array. A folder is a bank once it is there."""
+def write_table(
+    folder: Path, counts: Mapping[str, np.ndarray], texts: Texts, rates: Rates, codec_sha256: str | None = None
+) -> None:
+    """bank.json: what is not an array. A folder is a bank once it is there. codec_sha256: of its latents' codec."""
     lists = {group: count.tolist() for group, count in counts.items()}
     table = {"version": VERSION, "counts": lists, "rates": asdict(rates), "texts": vars(texts)}
+    if codec_sha256 is not None:
+        table["codec_sha256"] = codec_sha256
     write_bytes(folder / TABLE, json.dumps(table, ensure_ascii=False).encode())
 
 

@@ -9,7 +9,7 @@ from importlib import resources
 
 import numpy as np
 
-from hsmad_cli.datasets.instruments import instruments
+from hsmad_cli.symbolic.instruments import instruments
 from hsmad_cli.symbolic.notes import HIGHEST_PITCH, LOWEST_PITCH, NoteTable
 
 ROLES = ("lead", "harmony", "pad", "bass")
@@ -22,7 +22,8 @@ _BASS_FAMILY, _STRIKE_S = 4, 0.02
 class Recipe:
     """A style: GM programs for each role, drum kits (none: drums are left out), and the words for the result.
 
-    needs: roles without which the words would be wrong. rooms, tones, width: what suits it (empty: anything).
+    needs: roles without which the words would be wrong. rooms, tones, width, effects: what suits it (empty: anything).
+    held_out: phrases that training never uses.
     """
 
     name: str
@@ -36,6 +37,8 @@ class Recipe:
     rooms: tuple[str, ...] = ()
     tones: tuple[str, ...] = ()
     width: tuple[str, ...] = ()
+    effects: tuple[str, ...] = ()
+    held_out: tuple[str, ...] = ()
 
     def programs(self, role: str) -> tuple[int, ...]:
         choices: tuple[int, ...] = getattr(self, role)

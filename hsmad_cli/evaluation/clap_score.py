@@ -44,14 +44,14 @@ class Clap:
         """
         rate = self.extractor.sampling_rate
         mono = resample(audio.mean(axis=0, keepdims=True), SAMPLE_RATE, rate)[0]
-        return np.concatenate([self._embed(window) for window in _windows(mono, self.extractor.nb_max_samples)])
+        return np.concatenate([self._embed(window) for window in windows(mono, self.extractor.nb_max_samples)])
 
     def _embed(self, mono: np.ndarray) -> np.ndarray:
         import torch
 
         inputs = self.extractor(mono, sampling_rate=self.extractor.sampling_rate, return_tensors="pt")
         with torch.inference_mode():
-            return _unit(self.model.get_audio_features(**inputs.to(self.device)).pooler_output.cpu().numpy())
+            return unit(self.model.get_audio_features(**inputs.to(self.device)).pooler_output.cpu().numpy())
 
     def embed_text(self, texts: Sequence[str]) -> np.ndarray:
         """Unit vectors [len(texts), D]."""
@@ -59,7 +59,7 @@ class Clap:
 
         inputs = self.tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
         with torch.inference_mode():
-            return _unit(self.model.get_text_features(**inputs.to(self.device)).pooler_output.cpu().numpy())
+            return unit(self.model.get_text_features(**inputs.to(self.device)).pooler_output.cpu().numpy())
 
 
 def clap_scores(model: Clap, audio: np.ndarray, texts: Sequence[str]) -> list[float]:
@@ -67,12 +67,15 @@ def clap_scores(model: Clap, audio: np.ndarray, texts: Sequence[str]) -> list[fl
     return (model.embed_audio(audio) @ model.embed_text(texts).T).mean(axis=0).tolist()
 
 
-def _windows(mono: np.ndarray, size: int) -> list[np.ndarray]:
-    if len(mono) <= size:
-        return [mono]
-    starts = [*range(0, len(mono) - size, size), len(mono) - size]
-    return [mono[start : start + size] for start in starts]
+def windows(audio: np.ndarray, size: int) -> list[np.ndarray]:
+    """Pieces of audio [..., samples] of `size` samples; the last ends with the audio, which may be shorter than one."""
+    n_samples = audio.shape[-1]
+    if n_samples <= size:
+        return [audio]
+    starts = [*range(0, n_samples - size, size), n_samples - size]
+    return [audio[..., start : start + size] for start in starts]
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors [..., D] at length one."""
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True).clip(min=1e-12)

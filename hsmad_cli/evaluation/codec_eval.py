@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from hsmad_cli.evaluation.evaluate import Evaluation, Piece, evaluate_many
+from hsmad_cli.evaluation.benchmark import (
+    AUDIBLE_F1,
+    CODEC,
+    REFERENCE,
+    Clip,
+    Row,
+    clip_row,
+    hear,
+    judges_of,
+    summarise_clips,
+    truth_of,
+)
 from hsmad_cli.evaluation.lossy import decode_lossy, encode_lossy
-from hsmad_cli.evaluation.note_scores import HeardNotes
+from hsmad_cli.evaluation.note_scores import HeardNotes, Timing, paired_errors
 from hsmad_cli.evaluation.signal_distances import SAMPLE_RATE, signal_distances
-from hsmad_cli.evaluation.transcriber import choose_judge, load_judge
+from hsmad_cli.evaluation.workers import Workers, done_here
 from hsmad_cli.files.audio import resample
-from hsmad_cli.symbolic.notes import NoteTable
 
 DEAD_VARIANCE = 0.01
 
 
-@dataclass(frozen=True)
-class Recording:
-    """Audio [2, samples] at 44.1 kHz and the notes in it."""
+Heard = dict[str, HeardNotes]
 
-    name: str
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """A clip and its sound, [2, samples] at 44.1 kHz."""
+
+    clip: Clip
     audio: np.ndarray
-    notes: NoteTable
 
 
 class LatentCodec(Protocol):
@@ -75,17 +89,21 @@ def with_noise(codec: CodecUnderTest, share: float, seed: int = 0) -> CodecUnder
 
 
 def hear_originals(
-    recordings: Sequence[Recording], judge: str = "auto", device: str = "cpu", workers: int = 1
-) -> dict[str, HeardNotes]:
-    """What the judge hears in the recordings themselves, by name: done once for all codecs."""
-    from concurrent.futures import ThreadPoolExecutor
+    recordings: Iterable[Recording], judge: str, device: str, workers: Workers
+) -> Iterator[tuple[Recording, Heard]]:
+    """The recordings and what their judges hear in them, by judge: done once for all codecs."""
+    waiting = [
+        (each, {name: submit_hearing(name, device, each.audio, workers) for name in judges_of(each.clip, [judge])})
+        for each in recordings
+    ]
+    for recording, heard in waiting:
+        yield recording, {name: notes.result() for name, notes in heard.items()}
 
-    def hear(recording: Recording) -> HeardNotes:
-        name = choose_judge(recording.notes) if judge == "auto" else judge
-        return load_judge(name, device).transcribe(recording.audio)
 
-    with ThreadPoolExecutor(workers) as pool:
-        return {recording.name: heard for recording, heard in zip(recordings, pool.map(hear, recordings), strict=True)}
+def submit_hearing(judge: str, device: str, audio: np.ndarray, workers: Workers) -> Future[HeardNotes]:
+    """What a judge hears, soon; a GPU's judge listens in this process."""
+    submit = done_here if judge == "transkun" and device != "cpu" else workers.submit
+    return submit(hear, judge, device, audio)
 
 
 @dataclass
@@ -99,57 +117,119 @@ class _Passes:
     distances: list[dict[str, float]] = field(default_factory=list)
     latents: list[np.ndarray] = field(default_factory=list)
 
+    def through(self, codec: CodecUnderTest, audio: np.ndarray) -> np.ndarray:
+        """The audio [2, n] after the codec, as long as before."""
+        n = audio.shape[1]
+        start = time.perf_counter()
+        encoded = codec.encode(audio)
+        middle = time.perf_counter()
+        decoded = codec.decode(encoded)[:, :n]
+        self.decoding_s += time.perf_counter() - middle
+        self.encoding_s += middle - start
+        self.seconds += n / SAMPLE_RATE
+        if isinstance(encoded, bytes):
+            self.n_bytes += len(encoded)
+        else:
+            self.latents.append(encoded)
+        decoded = np.pad(decoded, ((0, 0), (0, n - decoded.shape[1])))
+        self.distances.append(signal_distances(audio, decoded))
+        return decoded
+
 
 def evaluate_codec(
     codec: CodecUnderTest,
-    recordings: Sequence[Recording],
-    originals: dict[str, HeardNotes],
-    judge: str = "auto",
-    device: str = "cpu",
-    workers: int = 1,
-    min_reference_f1: float = 0.4,
-    done: Callable[[Evaluation], object] = lambda evaluation: None,
+    originals: Sequence[tuple[Recording, Heard]],
+    device: str,
+    workers: Workers,
+    min_reference_f1: float = AUDIBLE_F1,
+    done: Callable[[], object] = lambda: None,
 ) -> dict[str, Any]:
-    """One row of the codec table: {codec, n, seconds, kbit_per_s, speeds, distances, latent, notes}.
+    """A codec's column of the table: {codec, n, seconds, kbit_per_s, speeds, distances, latent, notes}.
 
-    notes is the summary of `evaluate_many`, its `versus.reference` being codec / original; encode_speed and
-    decode_speed are in multiples of real time; latent is None for byte codecs, kbit_per_s for latent ones.
+    notes has a row for each set and judge: that of `summarise_clips`, with `onset_shift`, the onsets heard after the
+    codec minus those heard before, of all notes heard in both. encode_speed and decode_speed are in multiples of real
+    time; latent is None for byte codecs, kbit_per_s for latent ones.
     """
     passes = _Passes()
-    pieces = _round_trips(codec, recordings, originals, passes)
-    _, notes = evaluate_many(pieces, judge, device, workers, min_reference_f1, done)
+    coded = list(_hear_coded(codec, originals, passes, device, workers, done))
     return {
         "codec": codec.name,
-        "n": len(recordings),
+        "n": len(originals),
         "seconds": passes.seconds,
         "kbit_per_s": passes.n_bytes * 8 / 1000 / passes.seconds if passes.n_bytes else None,
         "encode_speed": passes.seconds / passes.encoding_s,
         "decode_speed": passes.seconds / passes.decoding_s,
         **{key: float(np.mean([row[key] for row in passes.distances])) for key in passes.distances[0]},
         "latent": latent_statistics(passes.latents) if passes.latents else None,
-        "notes": notes,
+        "notes": _note_rows(coded, min_reference_f1),
     }
 
 
-def _round_trips(
-    codec: CodecUnderTest, recordings: Sequence[Recording], originals: dict[str, HeardNotes], passes: _Passes
-) -> Iterator[Piece]:
-    for recording in recordings:
-        n = recording.audio.shape[1]
-        start = time.perf_counter()
-        encoded = codec.encode(recording.audio)
-        middle = time.perf_counter()
-        decoded = codec.decode(encoded)[:, :n]
-        passes.decoding_s += time.perf_counter() - middle
-        passes.encoding_s += middle - start
-        passes.seconds += n / SAMPLE_RATE
-        if isinstance(encoded, bytes):
-            passes.n_bytes += len(encoded)
-        else:
-            passes.latents.append(encoded)
-        decoded = np.pad(decoded, ((0, 0), (0, n - decoded.shape[1])))
-        passes.distances.append(signal_distances(recording.audio, decoded))
-        yield Piece(recording.name, decoded, recording.notes, reference=originals[recording.name])
+def _hear_coded(
+    codec: CodecUnderTest,
+    originals: Sequence[tuple[Recording, Heard]],
+    passes: _Passes,
+    device: str,
+    workers: Workers,
+    done: Callable[[], object],
+) -> Iterator[_Coded]:
+    """What is heard in every recording before and after the codec, judged while later ones are coded."""
+    waiting: deque[list[tuple[_Coded, Future[HeardNotes]]]] = deque()
+
+    def finish() -> Iterator[_Coded]:
+        for coded, after in waiting.popleft():
+            yield replace(coded, heard=coded.heard | {CODEC: after.result()})
+        done()
+
+    for recording, heard in originals:
+        decoded = passes.through(codec, recording.audio)
+        sounds = {REFERENCE: recording.audio, CODEC: decoded}
+        clipped = {role: int(np.count_nonzero(np.abs(audio) > 1)) for role, audio in sounds.items()}
+        waiting.append(
+            [
+                (
+                    _Coded(recording.clip, judge, {REFERENCE: before}, clipped),
+                    submit_hearing(judge, device, decoded, workers),
+                )
+                for judge, before in heard.items()
+            ]
+        )
+        if len(waiting) > workers.n:
+            yield from finish()
+    while waiting:
+        yield from finish()
+
+
+@dataclass(frozen=True, eq=False)
+class _Coded:
+    """What a judge heard in a clip, and samples beyond +-1, by role: reference and codec."""
+
+    clip: Clip
+    judge: str
+    heard: Heard
+    clipped: dict[str, int]
+
+    def row(self) -> Row:
+        return clip_row(self.clip, self.judge, None, self.heard, self.clipped, 0.0)
+
+    def shift_s(self) -> np.ndarray:
+        truth = truth_of(self.clip, self.judge, self.heard)
+        return paired_errors(truth, self.heard[CODEC], self.heard[REFERENCE])[0]
+
+
+def _note_rows(coded: Sequence[_Coded], min_reference_f1: float) -> list[Row]:
+    clip_rows = [each.row() for each in coded]
+    shifts: dict[tuple[str, str], list[np.ndarray]] = {}
+    for each, row in zip(coded, clip_rows, strict=True):
+        if row["onset_f1"][REFERENCE] >= min_reference_f1:
+            shifts.setdefault((each.clip.kind, each.judge), []).append(each.shift_s())
+    table = summarise_clips(clip_rows, min_reference_f1)
+    return [row | {"onset_shift": _timing(shifts.get((row["set"], row["judge"]), []))} for row in table]
+
+
+def _timing(errors_s: Sequence[np.ndarray]) -> dict[str, Any]:
+    pooled = np.concatenate([np.zeros(0), *errors_s])
+    return asdict(Timing.of(pooled, np.zeros(len(pooled))))
 
 
 def latent_statistics(latents: Sequence[np.ndarray]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Sound in and out: WAV, FLAC, OGG and MP3 in, 16-bit WAV or FLAC out, through files, bytes and pipes.
+"""Sound in and out: WAV, FLAC, OGG and MP3 in, 16-bit WAV or FLAC or Ogg Vorbis out, through files, bytes and pipes.
 
 The only file that imports torchaudio, and the only place where a sampling rate is changed.
 """
@@ -13,9 +13,10 @@ from typing import BinaryIO
 import numpy as np
 
 from hsmad_cli.errors import ConfigError, InputError, UsageError
+from hsmad_cli.files.ogg import encode_ogg
 from hsmad_cli.files.publish import STDOUT, write_output
 
-FORMATS = ("wav", "flac")
+FORMATS = ("wav", "flac", "ogg")
 MAX_AUDIO_S = 4 * 3600.0
 
 
@@ -84,17 +85,17 @@ def import_torchaudio() -> ModuleType:
 
 
 def audio_format(target: Path | str) -> str:
-    """`wav` or `flac` after the suffix of `target`; stdout is `wav`."""
+    """`wav`, `flac` or `ogg` after the suffix of `target`; stdout is `wav`."""
     suffix = Path(target).suffix.lower().lstrip(".") if str(target) != STDOUT else "wav"
     if suffix not in FORMATS:
-        raise UsageError(f"{target}: cannot write {suffix or 'audio without a suffix'}", "name it .wav or .flac")
+        raise UsageError(f"{target}: cannot write {suffix or 'audio without a suffix'}", "name it .wav, .flac or .ogg")
     return suffix
 
 
 def write_audio(
     target: Path | str, audio: np.ndarray, sample_rate: int = 44100, format: str | None = None, force: bool = True
 ) -> int:
-    """Write float [channels, samples] as 16-bit WAV or FLAC and return how many samples were clipped to -1..1.
+    """Write float [channels, samples] as WAV or FLAC of 16 bits or as Ogg Vorbis; how many samples were clipped.
 
     `format` is by default that of the suffix. The same samples always give the same bytes.
     """
@@ -104,11 +105,13 @@ def write_audio(
 
 
 def encode_audio(audio: np.ndarray, sample_rate: int, format: str) -> tuple[bytes, int]:
-    """The bytes of a 16-bit WAV or FLAC file with float [channels, samples], and the number of clipped samples."""
+    """The bytes of a file with float [channels, samples], in one of FORMATS, and the number of clipped samples."""
     import soundfile
 
     clipped = int(np.count_nonzero(np.abs(audio) > 1.0))
     pcm = np.rint(np.clip(audio, -1.0, 1.0) * 32767.0).astype(np.int16)
+    if format == "ogg":
+        return encode_ogg(pcm.T, sample_rate), clipped
     buffer = BytesIO()
     soundfile.write(buffer, pcm.T, sample_rate, format=format.upper(), subtype="PCM_16")
     return buffer.getvalue(), clipped

@@ -22,6 +22,7 @@ from hsmad_cli.errors import WeightsError
 from hsmad_cli.files.publish import write_bytes
 
 HEADER_KEY = "hsmad"
+LATENT_TENSORS = ("encoder.", "latent_mean", "latent_variance")
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
@@ -85,6 +86,17 @@ def file_sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror}") from error
+
+
+def latent_sha256(path: Path) -> str:
+    """sha256 of all that decides a codec's latents: encoder, statistics and configuration, but for the decoder.
+
+    Codecs that differ in their decoders only serve the same denoisers. Raises WeightsError.
+    """
+    tensors, header = load_checkpoint(path, "vae")
+    kept = {name: tensor for name, tensor in tensors.items() if name.startswith(LATENT_TENSORS)}
+    config = {key: value for key, value in header["config"].items() if key != "decoder_channels"}
+    return content_sha256(kept, {"config": config})
 
 
 def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hsmad_cli.config import from_dict
 from hsmad_cli.errors import ConfigError, WeightsError
-from hsmad_cli.files.checkpoint import file_sha256
+from hsmad_cli.files.checkpoint import file_sha256, latent_sha256, read_header
 
 INDEX = "index.json"
 ENVIRONMENT = "HSMAD_WEIGHTS"
@@ -23,8 +24,9 @@ PULLED_FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 
 @dataclass(frozen=True)
 class Entry:
-    """One shipped file: kind is `vae`, `style` or `denoiser`; card is the text file that says how it was made.
+    """One shipped file: kind is `vae`, `style`, `denoiser` or `scorer`; card is the text that says how it was made.
 
+    A scorer is a checkpoint of the style stage that nothing is played by: it judges.
     The `default` one of a kind is used when none is named.
     """
 
@@ -108,23 +110,67 @@ def find_weights(name: str | None, kind: str) -> Path:
     return verified(find_entry(name, kind))
 
 
-def find_by_sha256(sha256: str, kind: str, beside: Path) -> Path:
-    """The file with this sha256: shipped, in the folder of `beside`, or in a run folder next to it.
+def find_by_sha256(sha256: str, kind: str, beside: Path, named: Path | None = None) -> Path:
+    """The file with this sha256: `named`, or else shipped, in the folder of `beside`, or in a run folder next to it.
 
-    Raises WeightsError that says where it was looked for.
+    Raises WeightsError that says where it was looked for, or that `named` is another one.
     """
+    if named is not None:
+        if not named.is_file():
+            raise WeightsError(f"{named}: no such file")
+        if file_sha256(named) != sha256:
+            raise WeightsError(f"{named}: {beside} was made with {kind} weights of sha256 {sha256[:12]}...")
+        return named
     for entry in entries():
         if entry.sha256 == sha256:
             return verified(entry)
-    folder = beside.resolve().parent
-    candidates = [*sorted(folder.glob("*.safetensors")), *sorted(folder.parent.glob(f"*/{kind}.safetensors"))]
-    for path in candidates:
+    for path in _near(beside, kind):
         if file_sha256(path) == sha256:
             return path
     raise WeightsError(
         f"{beside}: made with {kind} weights of sha256 {sha256[:12]}..., which are not here",
-        f"put that {kind} file into {folder}",
+        f"put that {kind} file into {beside.resolve().parent}",
     )
+
+
+def find_codec(header: Mapping[str, Any], beside: Path, named: Path | None = None) -> Path:
+    """A codec with the latents that a denoiser's header names: `named`, or one where `find_by_sha256` looks.
+
+    Of several it is the default one: a later decoder for the same latents is a better one. Headers from before there
+    was `latent_sha256` name the codec by its file only. Raises WeightsError.
+    """
+    latents, file = header.get("latent_sha256"), header.get("codec_sha256")
+    if named is not None and not named.is_file():
+        raise WeightsError(f"{named}: no such file")
+    if file is None:
+        raise WeightsError(f"{beside}: its header does not say codec_sha256")
+    if latents is None and (named is None or file_sha256(named) == file):
+        return find_by_sha256(file, "vae", beside, named)
+    latents = latents or latent_sha256(find_by_sha256(file, "vae", beside))
+    for path in _codecs(beside) if named is None else [named]:
+        if latent_sha256(path) == latents:
+            return path
+    where = f"{named}: {beside}" if named is not None else str(beside)
+    raise WeightsError(f"{where} was made with other latents, {latents[:12]}...", f"put their codec beside {beside}")
+
+
+def _codecs(beside: Path) -> Iterator[Path]:
+    """Codecs that are shipped, the default one first, and those near `beside`."""
+    shipped = [entry for entry in entries() if entry.kind == "vae"]
+    yield from (verified(entry) for entry in sorted(shipped, key=lambda entry: not entry.default))
+    yield from (path for path in _near(beside, "vae") if _is_codec(path))
+
+
+def _is_codec(path: Path) -> bool:
+    try:
+        return bool(read_header(path)["kind"] == "vae")
+    except WeightsError:
+        return False
+
+
+def _near(beside: Path, kind: str) -> list[Path]:
+    folder = beside.resolve().parent
+    return [*sorted(folder.glob("*.safetensors")), *sorted(folder.parent.glob(f"*/{kind}.safetensors"))]
 
 
 def pull(name: str) -> Path:

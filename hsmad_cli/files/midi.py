@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import mido
 import numpy as np
 import pretty_midi
 
@@ -36,7 +35,7 @@ MAX_PARTS = 256
 _MERGE_S = 0.02
 _SHORTEST_S = 0.01
 _RING_S = 10.0
-_MAX_TICK = 9_000_000
+_NEVER = -1
 _MAX_BEATS_PER_S = 20
 
 OUT_OF_RANGE = f"pitch outside {LOWEST_PITCH} to {HIGHEST_PITCH}"
@@ -64,7 +63,7 @@ def read_midi(source: Path | str | bytes | BinaryIO, max_s: float = MAX_SCORE_S)
             f"{name}: lasts {_spoken(duration_s)}, more than the cap of {_spoken(max_s)}",
             f"raise the cap with --max-minutes {int(duration_s // 60) + 1}",
         )
-    score = _score(song.thinned(_MAX_TICK), name)
+    score = _score(song, name)
     if len(score.notes) == 0:
         raise InputError(f"{name}: no note can be played: {score.ledger.read} of {score.ledger.read}: {OUT_OF_RANGE}")
     return score
@@ -97,7 +96,7 @@ def _spoken(seconds: float) -> str:
 def _score(song: MidiEvents, name: str) -> Score:
     clock = TempoMap(song.tempos, song.ticks_per_beat)
     parts = _parts(song)
-    notes, ledger = _settle(*_read_notes(song, parts, clock, name), parts, clock)
+    notes, ledger = _settle(_read_notes(parts, clock, name), parts, clock)
     end_s = float(clock.seconds(song.last_tick))
     known = clock.start_s <= end_s
     pedal_s, pedal_value = _pedal_curve(song, clock)
@@ -115,16 +114,16 @@ def _score(song: MidiEvents, name: str) -> Score:
 
 @dataclass(frozen=True)
 class _Part:
-    """The notes of one channel on one track, each with an end, and the pitches that had none before `end_tick`.
+    """The strikes of one channel on one track, in order of time, the tick that ends each, and who was never ended.
 
     Programs and pedal are those of the track, else those that other tracks send to the channel.
     """
 
-    notes: list[Event]
+    strikes: list[Event]
+    end_ticks: np.ndarray
+    never_ended: np.ndarray
     programs: list[Event]
     pedal: list[Event]
-    never_ended: frozenset[int]
-    end_tick: int
 
 
 def _parts(song: MidiEvents) -> list[_Part]:
@@ -139,10 +138,10 @@ def _parts(song: MidiEvents) -> list[_Part]:
                 notes.add(track, event)
     parts = []
     for (track, channel), events in notes.of_part.items():
-        ended, never_ended = _ended(events)
-        if ended:
+        strikes, end_ticks, never_ended = _ended(events)
+        if strikes:
             own = programs.own_or_shared(track, channel), pedals.own_or_shared(track, channel)
-            parts.append(_Part(ended, *own, never_ended, max(event.tick for event in ended)))
+            parts.append(_Part(strikes, end_ticks, never_ended, *own))
     return parts
 
 
@@ -161,108 +160,92 @@ class _Streams:
         return self.of_part.get((track, channel)) or sorted(self.of_channel[channel])
 
 
-def _ended(events: list[Event]) -> tuple[list[Event], frozenset[int]]:
-    """Note events with an end, later than its beginning, for every note; and the pitches that nobody had ended.
+def _ended(events: list[Event]) -> tuple[list[Event], np.ndarray, np.ndarray]:
+    """The strikes, the tick later than its beginning at which each ends, and whether nobody had ended it.
 
     An end ends every note of its pitch, except one that begins at the same tick as an older one ends. All-notes-off
     ends every pitch. An end without a note is left out.
     """
-    begun: dict[int, tuple[int, int]] = {}  # pitch -> first and last tick of its notes without an end
-    ended = []
+    strikes: list[Event] = []
+    ends: list[int] = []
+    sounding: dict[int, list[int]] = {}  # pitch -> its strikes without an end
     for event in events:
         if event.kind == me.NOTE_ON:
-            first, _ = begun.get(event.number, (event.tick, event.tick))
-            begun[event.number] = first, event.tick
-            ended.append(event)
+            sounding.setdefault(event.number, []).append(len(strikes))
+            strikes.append(event)
+            ends.append(_NEVER)
             continue
-        for pitch in [event.number] if event.kind == me.NOTE_OFF else list(begun):
-            if pitch in begun:
-                first, last = begun.pop(pitch)
-                if first < last == event.tick:
-                    begun[pitch] = last, last
-                ended.append(Event(max(event.tick, first + 1), me.NOTE_OFF, event.channel, pitch, 0))
-    end_tick = max((max(event.tick for event in events), *(last + 1 for _, last in begun.values())))
-    ended += [Event(end_tick, me.NOTE_OFF, events[0].channel, pitch, 0) for pitch in begun]
-    return ended, frozenset(begun)
+        for pitch in [event.number] if event.kind == me.NOTE_OFF else list(sounding):
+            ended = sounding.pop(pitch, [])
+            if ended and strikes[ended[0]].tick < event.tick == strikes[ended[-1]].tick:
+                sounding[pitch] = [index for index in ended if strikes[index].tick == event.tick]
+                ended = ended[: -len(sounding[pitch])]
+            for index in ended:
+                ends[index] = max(event.tick, strikes[index].tick + 1)
+    never_ended = np.array(ends, np.int64) == _NEVER
+    end_tick = max([events[-1].tick, *(strikes[indices[-1]].tick + 1 for indices in sounding.values())])
+    return strikes, np.where(never_ended, end_tick, ends), never_ended
 
 
-def _read_notes(song: MidiEvents, parts: list[_Part], clock: TempoMap, name: str) -> tuple[NoteTable, np.ndarray]:
-    """Every note of the song, and for each the index of the `_Part` it comes from, by way of pretty_midi.
+@dataclass(frozen=True)
+class _Notes:
+    """A note table, and for each note the index of the `_Part` it comes from and whether nobody had ended it."""
 
-    pretty_midi is given one track for each part, named by its index: left alone it would mind only the first track's
-    tempos, lose notes without an end, and not tell the channel. Its own parts, one a program, become the table's.
-    """
-    tempos = [change for change in clock.changes if change[0] <= song.last_tick]
-    conductor = _track([(tick, mido.MetaMessage("set_tempo", tempo=tempo)) for tick, tempo in tempos])
-    tracks = [conductor, *(_part_track(index, part) for index, part in enumerate(parts))]
-    file = mido.MidiFile(type=1, ticks_per_beat=song.ticks_per_beat, tracks=tracks)
-    instruments = pretty_midi.PrettyMIDI(mido_object=file).instruments
-    if len(instruments) > MAX_PARTS:
-        raise InputError(f"{name}: {len(instruments)} parts, at most {MAX_PARTS} can be played")
-    counts = [len(instrument.notes) for instrument in instruments]
-    notes = [note for instrument in instruments for note in instrument.notes]
+    table: NoteTable
+    source: np.ndarray
+    never_ended: np.ndarray
+
+
+def _read_notes(parts: list[_Part], clock: TempoMap, name: str) -> _Notes:
+    """Every note of the song. A note keeps the program that it was struck with; a part of the table has one program."""
+    strikes = np.array([strike for part in parts for strike in part.strikes], np.int64).reshape(-1, len(Event._fields))
+    onset_ticks, _, channel, pitch, velocity = strikes.T
+    source = np.repeat(np.arange(len(parts)), [len(part.strikes) for part in parts])
+    program = np.concatenate([_programs(part) for part in parts])
+    voices = dict.fromkeys(zip(source.tolist(), program.tolist(), strict=True))
+    if len(voices) > MAX_PARTS:
+        raise InputError(f"{name}: {len(voices)} parts, at most {MAX_PARTS} can be played")
+    number = {voice: index for index, voice in enumerate(voices)}
     table = NoteTable(
-        onset_s=np.array([note.start for note in notes]),
-        offset_s=np.array([note.end for note in notes]),
-        pitch=np.array([note.pitch for note in notes]),
-        velocity=np.array([note.velocity for note in notes]),
-        program=np.repeat([instrument.program for instrument in instruments], counts),
-        is_drum=np.repeat([instrument.is_drum for instrument in instruments], counts),
-        part=np.repeat(np.arange(len(instruments)), counts),
+        onset_s=clock.seconds(onset_ticks),
+        offset_s=clock.seconds(np.concatenate([part.end_ticks for part in parts])),
+        pitch=pitch,
+        velocity=velocity,
+        program=program,
+        is_drum=channel == me.DRUM_CHANNEL,
+        part=np.array([number[voice] for voice in zip(source.tolist(), program.tolist(), strict=True)]),
     )
-    return table, np.repeat([int(instrument.name) for instrument in instruments], counts)
+    return _Notes(table, source, np.concatenate([part.never_ended for part in parts]))
 
 
-def _part_track(index: int, part: _Part) -> mido.MidiTrack:
-    ends = [(e.tick, mido.Message("note_off", channel=e.channel, note=e.number)) for e in part.notes if _is_end(e)]
-    programs = [(e.tick, mido.Message("program_change", channel=e.channel, program=e.number)) for e in part.programs]
-    strikes = [
-        (e.tick, mido.Message("note_on", channel=e.channel, note=e.number, velocity=e.value))
-        for e in part.notes
-        if not _is_end(e)
-    ]
-    return _track([(0, mido.MetaMessage("track_name", name=str(index))), *sorted(ends + programs + strikes, key=_tick)])
+def _programs(part: _Part) -> np.ndarray:
+    """The program of each strike: the last that was chosen by then, else 0."""
+    ticks = [event.tick for event in part.programs]
+    numbers = np.array([0, *(event.number for event in part.programs)])
+    return numbers[np.searchsorted(ticks, [strike.tick for strike in part.strikes], side="right")]
 
 
-def _is_end(event: Event) -> bool:
-    return event.kind == me.NOTE_OFF
-
-
-def _tick(timed: tuple[int, mido.Message]) -> int:
-    return timed[0]
-
-
-def _track(timed: list[tuple[int, mido.Message]]) -> mido.MidiTrack:
-    """A track of messages in order of their ticks, which mido wants as the time since the message before."""
-    track, before = mido.MidiTrack(), 0
-    for tick, message in timed:
-        message.time, before = tick - before, tick
-        track.append(message)
-    track.append(mido.MetaMessage("end_of_track"))
-    return track
-
-
-def _settle(read: NoteTable, source: np.ndarray, parts: list[_Part], clock: TempoMap) -> tuple[NoteTable, Ledger]:
+def _settle(read: _Notes, parts: list[_Part], clock: TempoMap) -> tuple[NoteTable, Ledger]:
     """The notes as they are rendered, by the rules of this file, and what became of all that were read."""
-    in_range = (read.pitch >= LOWEST_PITCH) & (read.pitch <= HIGHEST_PITCH)
-    order = np.lexsort((read.onset_s, read.pitch, read.part))
+    table = read.table
+    in_range = (table.pitch >= LOWEST_PITCH) & (table.pitch <= HIGHEST_PITCH)
+    order = np.lexsort((table.onset_s, table.pitch, table.part))
     order = order[in_range[order]]
-    notes, merged_away = _merged(read.select(order))
-    source = source[order[~merged_away]]
+    merged = _merged(_Notes(table.select(order), read.source[order], read.never_ended[order]))
+    notes, no_end = merged.table, merged.never_ended
 
-    no_end = _never_ended(notes, source, parts, clock)
     next_strike_s = _next_strike(notes)
     overlap = notes.offset_s > next_strike_s + 1e-9
     offset_s = np.where(notes.is_drum, notes.onset_s + DRUM_LENGTH_S, notes.offset_s).clip(notes.offset_s)
-    offset_s = np.minimum(_pedalled(notes, offset_s, source, parts, clock), next_strike_s)
+    offset_s = np.minimum(_pedalled(notes, offset_s, merged.source, parts, clock), next_strike_s)
     too_short = offset_s < notes.onset_s + _SHORTEST_S - 1e-9
     offset_s = np.maximum(offset_s, notes.onset_s + _SHORTEST_S)
 
     reason = np.select([notes.is_drum, no_end, overlap, too_short], [0, 1, 2, 3], 0)
     repaired = np.bincount(reason, minlength=4).tolist()
-    dropped = [(OUT_OF_RANGE, int((~in_range).sum())), (MERGED, int(merged_away.sum()))]
+    dropped = [(OUT_OF_RANGE, int((~in_range).sum())), (MERGED, len(order) - len(notes))]
     ledger = Ledger(
-        read=len(read),
+        read=len(table),
         rendered=repaired[0],
         repaired={text: n for text, n in zip((NO_END, OVERLAP, TOO_SHORT), repaired[1:], strict=True) if n},
         dropped={text: n for text, n in dropped if n},
@@ -277,30 +260,26 @@ def _same_voice(notes: NoteTable) -> np.ndarray:
     return same
 
 
-def _merged(notes: NoteTable) -> tuple[NoteTable, np.ndarray]:
-    """Notes in order of (part, pitch, onset) without those that belong to the strike before; and which these are."""
-    again = _same_voice(notes)
-    again[1:] &= np.diff(notes.onset_s) < _MERGE_S - 1e-9
-    first = np.flatnonzero(~again)
+def _merged(notes: _Notes) -> _Notes:
+    """Notes in order of (part, pitch, onset) without those that belong to the strike before."""
+    table = notes.table
+    again = _same_voice(table)
+    again[1:] &= np.diff(table.onset_s) < _MERGE_S - 1e-9
     if not again.any():
-        return notes, again
-    velocity, offset_s = (np.maximum.reduceat(column, first) for column in (notes.velocity, notes.offset_s))
-    return notes.select(first).with_columns(velocity=velocity, offset_s=offset_s), again
+        return notes
+    first = np.flatnonzero(~again)
+    velocity, offset_s, never_ended = (
+        np.maximum.reduceat(column, first) for column in (table.velocity, table.offset_s, notes.never_ended)
+    )
+    return _Notes(
+        table.select(first).with_columns(velocity=velocity, offset_s=offset_s), notes.source[first], never_ended
+    )
 
 
 def _next_strike(notes: NoteTable) -> np.ndarray:
     """When the same part strikes the same pitch again, in seconds; infinite where it does not."""
     following = np.append(notes.onset_s[1:], np.inf)
     return np.where(np.append(_same_voice(notes)[1:], False), following, np.inf)
-
-
-def _never_ended(notes: NoteTable, source: np.ndarray, parts: list[_Part], clock: TempoMap) -> np.ndarray:
-    never = np.zeros(len(notes), np.bool_)
-    for index, part in enumerate(parts):
-        if part.never_ended:
-            last = notes.offset_s >= clock.seconds(part.end_tick) - 1e-9
-            never |= (source == index) & last & np.isin(notes.pitch, list(part.never_ended))
-    return never
 
 
 def _pedalled(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from hsmad_cli.errors import InputError
 MAX_EVENTS = 300_000
 
 NOTE_OFF, NOTE_ON, CONTROL, PROGRAM = 0x80, 0x90, 0xB0, 0xC0
+DRUM_CHANNEL = 9
 SUSTAIN = 64
 ALL_SOUND_OFF, ALL_NOTES_OFF = 120, 123
 
@@ -47,7 +48,7 @@ class TimeSignature(NamedTuple):
 class TempoMap:
     """Ticks to seconds. Built from (tick, microseconds a quarter note), of all tracks, in any order."""
 
-    def __init__(self, tempos: list[tuple[int, int]], ticks_per_beat: float) -> None:
+    def __init__(self, tempos: list[tuple[int, int]], ticks_per_beat: int) -> None:
         self.changes = list({0: _DEFAULT_TEMPO, **dict(sorted(tempos, key=lambda change: change[0]))}.items())
         self.ticks = np.array([tick for tick, _ in self.changes], np.float64)
         self.beat_s = np.array([tempo for _, tempo in self.changes]) / 1e6
@@ -64,7 +65,7 @@ class TempoMap:
 class MidiEvents:
     """What a MIDI file holds for us: per track its events in order of time, and what holds for all tracks."""
 
-    ticks_per_beat: float
+    ticks_per_beat: int
     tracks: list[list[Event]] = field(default_factory=list)
     tempos: list[tuple[int, int]] = field(default_factory=list)
     signatures: list[TimeSignature] = field(default_factory=list)
@@ -79,19 +80,6 @@ class MidiEvents:
     def last_tick(self) -> int:
         """Tick of the last note's beginning or end."""
         return max((e.tick for track in self.tracks for e in track if e.kind in (NOTE_ON, NOTE_OFF)), default=0)
-
-    def thinned(self, max_tick: int) -> MidiEvents:
-        """The same song on a coarser clock, if its last note lies beyond `max_tick`."""
-        n = max(1, -(-self.last_tick // max_tick))
-        if n == 1:
-            return self
-        return replace(
-            self,
-            ticks_per_beat=self.ticks_per_beat / n,
-            tracks=[[event._replace(tick=event.tick // n) for event in track] for track in self.tracks],
-            tempos=[(tick // n, tempo) for tick, tempo in self.tempos],
-            signatures=[signature._replace(tick=signature.tick // n) for signature in self.signatures],
-        )
 
 
 def read_events(data: bytes, name: str) -> MidiEvents:

@@ -13,7 +13,7 @@ from hsmad_cli.model.spectrum import analysis_window, compressed, spectrum
 from hsmad_cli.model.vae import STEREO, WeightNormed, to_mid_side
 
 SCALES = (2048, 1024, 512, 256, 128)
-SCALES_A_STEP = 3
+SCALES_A_STEP = 2
 SLOPE = 0.2
 
 

@@ -6,6 +6,7 @@ All of them act on [B, T, D]. Nothing is normalised over time, so that a frame n
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,12 +15,33 @@ from torch import Tensor, nn
 
 ROTARY_BASE = 1000.0
 QUERY_BLOCK = 64
+LONGEST_SUM = 1024
 
 
 def require_equal_length(**lengths: int) -> None:
     """Raise ValueError naming all numbers unless the time axes have one length."""
     if len(set(lengths.values())) > 1:
         raise ValueError("time axes differ: " + ", ".join(f"{name} has {n} frames" for name, n in lengths.items()))
+
+
+def neighbour_product(linear: nn.Linear, padded: Tensor, shifts: Sequence[int]) -> Tensor:
+    """`linear` of each frame stacked with its neighbours: [B, T + max(shifts), D] -> [B, T, D_out].
+
+    At inference on a CPU a frame has the same bits in a song and in a block of it. In bfloat16 oneDNN cuts sums of more
+    than 1,024 products into parts that depend on the number of rows, so each neighbour has a product of its own. All
+    items go as one run of rows: those that read across two items are not returned.
+    """
+    n_frames = padded.shape[1] - max(shifts)
+    if torch.is_grad_enabled() or padded.device.type != "cpu":
+        return linear(torch.cat([padded[:, shift : shift + n_frames] for shift in shifts], dim=-1))
+    rows = padded.flatten(0, 1)
+    parts = [part for shift in shifts for part in rows[shift:].split(LONGEST_SUM, dim=1)]
+    neighbours = linear.weight.split(padded.shape[2], dim=1)
+    weights = [weight for neighbour in neighbours for weight in neighbour.split(LONGEST_SUM, dim=1)]
+    total = F.linear(parts[0], weights[0], linear.bias)
+    for part, weight in zip(parts[1:], weights[1:], strict=True):
+        total[: len(part)].addmm_(part.to(total.dtype), weight.to(total.dtype).T)
+    return total.unflatten(0, padded.shape[:2])[:, :n_frames]
 
 
 class Convolution(nn.Module):
@@ -33,11 +55,9 @@ class Convolution(nn.Module):
         self.linear = nn.Linear(kernel * d_in, d_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        n_frames = x.shape[1]
         reach = self.dilation * (self.kernel // 2)
         padded = F.pad(x, (0, 0, reach, reach))
-        shifts = range(0, self.kernel * self.dilation, self.dilation)
-        return self.linear(torch.cat([padded[:, shift : shift + n_frames] for shift in shifts], dim=-1))
+        return neighbour_product(self.linear, padded, range(0, 2 * reach + 1, self.dilation))
 
 
 class DepthwiseConvolution(nn.Module):
@@ -73,7 +93,7 @@ class Downsample(nn.Module):
             raise ValueError(f"{n_frames} frames are not a multiple of the ratio {self.ratio}")
         padded = F.pad(x, (0, 0, self.ratio // 2, self.ratio - self.ratio // 2))
         groups = padded.reshape(n_items, n_frames // self.ratio + 1, self.ratio * width)
-        return self.linear(torch.cat([groups[:, :-1], groups[:, 1:]], dim=-1))
+        return neighbour_product(self.linear, groups, (0, 1))
 
 
 class Upsample(nn.Module):
@@ -101,13 +121,15 @@ class TimeCode(NamedTuple):
 
     cos, sin: [T, 1, head_width], the rotary code of the absolute frames (sin of the first half negated). mask:
     [1, blocks, queries, keys], True where a query may look, or None for full attention. reach: frames that a query sees
-    to each side.
+    to each side. lead: frames of the first block before the first query, since blocks begin at multiples of their size
+    in the whole song: so a query meets its keys in the same order wherever a song is cut.
     """
 
     cos: Tensor
     sin: Tensor
     mask: Tensor | None
     reach: int
+    lead: int
 
 
 def time_code(n_frames: int, head_width: int, window: int, like: Tensor, start: int = 0) -> TimeCode:
@@ -120,18 +142,21 @@ def time_code(n_frames: int, head_width: int, window: int, like: Tensor, start: 
     octave = torch.arange(0, head_width, 2, device=like.device, dtype=exact) / head_width
     angle = frame[:, None, None] * ROTARY_BASE**-octave
     cos, sin = angle.cos().to(like.dtype), angle.sin().to(like.dtype)
-    mask = None if window == 0 else _window_mask(n_frames, window // 2, like.device)
-    return TimeCode(torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1), mask, window // 2)
-
-
-def _window_mask(n_frames: int, reach: int, device: torch.device) -> Tensor:
-    """Queries beyond the end, which fill the last block, see each other: no row of a softmax is empty."""
+    reach = window // 2
     block = max(QUERY_BLOCK, reach)
-    first = torch.arange(0, n_frames, block, device=device)[:, None, None]
+    lead = start % block
+    mask = None if window == 0 else _window_mask(n_frames, reach, block, lead, like.device)
+    return TimeCode(torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1), mask, reach, lead)
+
+
+def _window_mask(n_frames: int, reach: int, block: int, lead: int, device: torch.device) -> Tensor:
+    """Queries outside the sequence, which fill the first and last block, see each other: no softmax is empty."""
+    first = torch.arange(-lead, n_frames, block, device=device)[:, None, None]
     query = first + torch.arange(block, device=device)[:, None]
     key = first - reach + torch.arange(block + 2 * reach, device=device)
-    visible = (key >= 0) & ((key < n_frames) | (query >= n_frames))
-    return (visible & ((query - key).abs() <= reach))[None]
+    inside = (key >= 0) & (key < n_frames)
+    outside = (query < 0) | (query >= n_frames)
+    return ((inside | outside) & ((query - key).abs() <= reach))[None]
 
 
 def rotate(x: Tensor, code: TimeCode) -> Tensor:
@@ -152,11 +177,11 @@ def attend(query: Tensor, key: Tensor, value: Tensor, code: TimeCode) -> Tensor:
         out = F.scaled_dot_product_attention(query, key, value)
     else:
         _, n_blocks, block, n_keys = code.mask.shape
-        tail = n_blocks * block - n_frames
-        queries = _blocks(query, block, block, 0, tail)
-        keys, values = (_blocks(x, n_keys, block, code.reach, code.reach + tail) for x in (key, value))
+        tail = n_blocks * block - n_frames - code.lead
+        queries = _blocks(query, block, block, code.lead, tail)
+        keys, values = (_blocks(x, n_keys, block, code.reach + code.lead, code.reach + tail) for x in (key, value))
         answers = F.scaled_dot_product_attention(queries, keys, values, attn_mask=code.mask)
-        out = answers.reshape(*query.shape[:2], n_blocks * block, -1)[:, :, :n_frames]
+        out = answers.reshape(*query.shape[:2], n_blocks * block, -1)[:, :, code.lead : code.lead + n_frames]
     return out.transpose(1, 2).flatten(2)
 
 

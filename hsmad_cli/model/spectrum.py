@@ -1,4 +1,8 @@
-"""Short-time Fourier transforms that conserve energy, and their power compression."""
+"""Short-time Fourier transforms that conserve energy, and their power compression.
+
+Real and imaginary parts are added as two terms, never as a reduction over an axis of two: compiled for any shape, that
+reduction and its gradient took 40 of the codec's 70 ms a step.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +37,11 @@ def spectrum(signal: Tensor, window: Tensor) -> Tensor:
 
 def power(spectra: Tensor) -> Tensor:
     """|X|^2 of spectra [..., 2]."""
-    return spectra.square().sum(-1)
+    real, imaginary = spectra.unbind(-1)
+    return real.square() + imaginary.square()
 
 
 def compressed(spectra: Tensor, floor: float = COMPRESSION_FLOOR) -> Tensor:
     """|X|^(1/2) e^(i phase) of spectra [..., 2], linear well below `floor`, so that gradients stay finite."""
-    return spectra * (power(spectra) + floor**2).pow(-0.25).unsqueeze(-1)
+    gain = (power(spectra) + floor**2).pow(-0.25)
+    return torch.stack([part * gain for part in spectra.unbind(-1)], -1)

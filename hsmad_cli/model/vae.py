@@ -264,6 +264,12 @@ class VAE(nn.Module):
         latent = self.standardise(raw, mean, variance)
         return self.decode(latent + noise), mean.detach(), variance.detach()
 
+    def reconstruct_frozen(self, audio: Tensor, noise: Tensor) -> Tensor:
+        """The training pass of the decoder alone: what it makes of the latents of `encode` and of noise [B, T, C]."""
+        with torch.no_grad():
+            latent = self.encode(audio)
+        return self.decode(latent + noise)
+
     @staticmethod
     def standardise(raw: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
         return (raw - mean) * (variance + VARIANCE_FLOOR).rsqrt()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 import torch
+from torch import nn
 
 from hsmad_cli.errors import UsageError
 
@@ -27,6 +28,14 @@ def has_bfloat16(device: torch.device) -> bool:
         return device.type == "cuda"
     chip = torch.cpu.get_capabilities()
     return torch.backends.mkldnn.is_available() and bool(chip.get("amx_bf16") or chip.get("avx512_bf16"))
+
+
+def round_weights(model: nn.Module, device: torch.device) -> None:
+    """Keep the weights of matrix products as autocast uses them: it would round them again at every call."""
+    if has_bfloat16(device):
+        for module in model.modules():
+            if isinstance(module, nn.Linear):
+                module.to(torch.bfloat16)
 
 
 def autocast(device: torch.device) -> AbstractContextManager[None]:

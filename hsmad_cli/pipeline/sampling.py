@@ -16,16 +16,16 @@ from hsmad_cli.diffusion.objective import to_x
 from hsmad_cli.diffusion.sampler import SAMPLERS
 from hsmad_cli.errors import InputError, WeightsError
 from hsmad_cli.files.checkpoint import file_sha256
-from hsmad_cli.files.hub import find_by_sha256, find_weights
+from hsmad_cli.files.hub import find_codec, find_weights
 from hsmad_cli.files.score_npz import ScoreRoll, StoredFeatures, same_rate
 from hsmad_cli.model.denoiser import Denoiser
 from hsmad_cli.model.hse import ScoreFeatures
 from hsmad_cli.model.style_encoder import StyleEncoder
 from hsmad_cli.pipeline.blocks import Block, Progress, blocks, finite, silent
 from hsmad_cli.pipeline.codec import Codec
-from hsmad_cli.pipeline.device import autocast, choose_device
+from hsmad_cli.pipeline.device import autocast, choose_device, round_weights
 from hsmad_cli.pipeline.noise import song_noise
-from hsmad_cli.pipeline.weights import check_sizes, load_denoiser, load_style, said
+from hsmad_cli.pipeline.weights import check_sizes, load_denoiser, load_style
 from hsmad_cli.symbolic.notes import Ledger, Score
 from hsmad_cli.symbolic.srm import LAYOUT, hide_families
 
@@ -57,18 +57,27 @@ class Pipeline:
         self.config = denoiser.config
 
     @classmethod
-    def load(cls, weights: str | Path | None = None, device: str | torch.device = "auto") -> Pipeline:
+    def load(
+        cls,
+        weights: str | Path | None = None,
+        device: str | torch.device = "auto",
+        codec: Path | None = None,
+        style_encoder: Path | None = None,
+    ) -> Pipeline:
         """The denoiser of a file, of a shipped name, or (None) the default, and by sha256 all that belongs to it.
+
+        codec, style_encoder: where they are, if not shipped or near the denoiser.
 
         Raises WeightsError if a file is absent or damaged, or if they do not belong together.
         """
         path, where = find_weights(None if weights is None else str(weights), "denoiser"), choose_device(device)
         denoiser, header = load_denoiser(path, where)
-        codec = Codec.load(find_by_sha256(said(header, "codec_sha256", path), "vae", path), where)
-        style = load_style(header, path, where)
-        here = {"latent_channels": codec.latent_channels, "style_width": style.width, "d_in": LAYOUT.width}
+        vae = Codec.load(find_codec(header, path, codec), where)
+        style = load_style(header, path, where, style_encoder)
+        here = {"latent_channels": vae.latent_channels, "style_width": style.width, "d_in": LAYOUT.width}
         check_sizes(header, path, here)
-        return cls(denoiser, codec, style, where, file_sha256(path))
+        round_weights(denoiser, where)
+        return cls(denoiser, vae, style, where, file_sha256(path))
 
     @torch.inference_mode()
     def encode(self, score: Score | ScoreRoll, instruments: str = "midi") -> EncodedScore:

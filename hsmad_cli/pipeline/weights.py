@@ -49,11 +49,11 @@ def load_denoiser(path: Path, device: torch.device) -> tuple[Denoiser, Header]:
     return denoiser.to(device).eval().requires_grad_(False), header
 
 
-def load_style(header: Header, path: Path, device: torch.device) -> StyleEncoder:
-    """The style encoder that a denoiser's header names [2.4]."""
+def load_style(header: Header, path: Path, device: torch.device, named: Path | None = None) -> StyleEncoder:
+    """The style encoder that a denoiser's header names [2.4], from the file `named` if one is."""
     kind, sha256 = said(header, "style_encoder", path), said(header, "style_sha256", path)
     if kind == "builtin":
-        return _load_builtin_style(find_by_sha256(sha256, "style", path)).to(device)
+        return _load_builtin_style(find_by_sha256(sha256, "style", path, named)).to(device)
     if kind not in PRETRAINED_STYLES:
         known = ", ".join(("builtin", *PRETRAINED_STYLES))
         raise WeightsError(f"{path}: unknown style encoder {kind!r}", f"this version knows {known}")

@@ -8,6 +8,7 @@ from itertools import groupby
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hsmad_cli.datasets.memory import ClipBank
 from hsmad_cli.model.vae import VAE
@@ -17,10 +18,12 @@ BLOCK_SAMPLES = 2**24
 
 @torch.no_grad()
 def with_encoded_audio(bank: ClipBank, codec: VAE, device: torch.device) -> ClipBank:
-    """The bank on `device` with latents, float16, in place of its audio.
+    """The bank on `device` with latents, float16, in place of its audio; as it is if it holds latents.
 
     Every clip is encoded whole, clips of equal length together; in bfloat16 on a GPU.
     """
+    if "latents" in bank.columns:
+        return bank.to(device)
     codec = codec.to(device).eval()
     frames = np.cumsum([0, *bank.n_frames])
     latents = torch.empty(int(frames[-1]), codec.config.latent_channels, dtype=torch.float16, device=device)
@@ -28,12 +31,17 @@ def with_encoded_audio(bank: ClipBank, codec: VAE, device: torch.device) -> Clip
     audio = bank.columns["audio"]
     for group in _blocks(bank.n_frames.tolist(), BLOCK_SAMPLES // bank.rates.hop_length):
         sound = torch.stack([audio[samples[clip] : samples[clip + 1]] for clip in group]).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            encoded = codec.encode(sound.transpose(1, 2).float() / 32768)
-        for clip, latent in zip(group, encoded, strict=True):
+        for clip, latent in zip(group, encoded(sound, codec), strict=True):
             latents[frames[clip] : frames[clip + 1]] = latent
     bank = bank.with_latents(latents)
     return replace(bank, columns={**bank.columns, "audio": audio[:0]}).to(device)
+
+
+@torch.no_grad()
+def encoded(sound: Tensor, codec: VAE) -> Tensor:
+    """Latents [B, T_H, C] of sound int16 [B, n, 2] on the codec's device, in bfloat16 on a GPU."""
+    with torch.autocast(sound.device.type, torch.bfloat16, enabled=sound.device.type == "cuda"):
+        return codec.encode(sound.transpose(1, 2).float() / 32768)
 
 
 def _blocks(lengths: Sequence[int], block: int) -> Iterator[list[int]]:

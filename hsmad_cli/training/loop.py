@@ -13,6 +13,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,9 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from hsmad_cli.config import TrainConfig, canonical_json, to_dict
-from hsmad_cli.errors import WeightsError
+from hsmad_cli.errors import ConfigError, WeightsError
 from hsmad_cli.files.checkpoint import fill, halved, load_checkpoint, read_header, save_checkpoint
 from hsmad_cli.files.publish import append_line, write_bytes
+from hsmad_cli.training.capture import CapturedLoss
 from hsmad_cli.training.ema import EMA
 from hsmad_cli.training.metrics import Meter, keep_lines_until
 from hsmad_cli.training.parallel import Workers
@@ -71,6 +73,15 @@ def rate_factor(step: int, progress: float, config: TrainConfig) -> float:
     return warm * 0.5 * (1.0 + math.cos(math.pi * into_decay))
 
 
+def freeze(model: nn.Module, parts: Iterable[str]) -> None:
+    """Train no parameter of these parts of a model. Raises ConfigError for a part that it does not have."""
+    there = dict(model.named_children())
+    for part in parts:
+        if part not in there:
+            raise ConfigError(f"nothing called {part!r} to keep frozen", f"parts of this model: {', '.join(there)}")
+        there[part].requires_grad_(False)
+
+
 class Run:
     """The state of a training run: players, their optimisers, the EMA and the step."""
 
@@ -81,9 +92,11 @@ class Run:
         self.gpu_seconds = 0.0
         self.fused = workers.device.type == "cuda"
         self.model_name, self.model = next(iter(stage.players.items()))
+        freeze(self.model, config.frozen)
         self.ema = EMA(self.model, config.ema)
         self.parameters = {name: [p for p in player.parameters() if p.requires_grad] for name, player in self.players}
         self.optimisers = {name: self._optimiser(self.parameters[name]) for name, _ in self.players}
+        self.captured: dict[str, CapturedLoss] = {}
         self.meter = Meter(workers)
 
     @property
@@ -101,23 +114,40 @@ class Run:
     def advance(self, progress: float) -> None:
         """One step of every player; nothing waits for the GPU."""
         torch.compiler.cudagraph_mark_step_begin()
-        draw = Draw(self.seed, self.step, self.workers.rank, self.workers.world)
-        batch = self.stage.batch(self.step, draw)
+        batch = self.draw_batch()
         rate = self.config.learning_rate * rate_factor(self.step, progress, self.config)
         for name, _ in self.players:
             self._move(name, batch, rate)
         self.step += 1
         self.ema.update(self.step)
 
-    def _move(self, name: str, batch: Any, rate: float) -> None:
+    def draw_batch(self) -> Any:
+        """The data and noise of the step to come."""
+        return self.stage.batch(self.step, Draw(self.seed, self.step, self.workers.rank, self.workers.world))
+
+    def loss_of(self, name: str, batch: Any) -> tuple[Tensor, dict[str, Tensor]] | None:
+        """A player's loss and scalars in the run's precision, or None if it sits this step out."""
         with torch.autocast(self.workers.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            outcome = self.stage.loss(name, batch, self.step)
+            return self.stage.loss(name, batch, self.step)
+
+    def _gradients(self, name: str, batch: Any) -> tuple[Tensor, dict[str, Tensor]] | None:
+        """Loss and scalars of a player, whose gradients are set; None if it sits this step out."""
+        if self.config.capture and self.workers.device.type == "cuda":
+            if name not in self.captured:
+                self.captured[name] = CapturedLoss(partial(self.loss_of, name), self.parameters[name])
+            return self.captured[name](batch)
+        outcome = self.loss_of(name, batch)
+        if outcome is not None:
+            self.optimisers[name].zero_grad(set_to_none=True)
+            outcome[0].backward()
+        return outcome
+
+    def _move(self, name: str, batch: Any, rate: float) -> None:
+        outcome = self._gradients(name, batch)
         if outcome is None:
             return
         loss, scalars = outcome
         optimiser, parameters = self.optimisers[name], self.parameters[name]
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
         self._average_gradients(parameters)
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.clip or math.inf)
         for group in optimiser.param_groups:
@@ -228,14 +258,17 @@ def train(
     init: Path | None = None,
     about: Mapping[str, Any] | None = None,
     test: Test | None = None,
+    between: Callable[[int], object] = lambda step: None,
     log: Callable[[str], None] = lambda line: None,
 ) -> int:
     """Train a stage into a run folder and return the number of steps done.
 
     `resume` goes on from the folder's state if it has one; `init` starts from the weights of a file; `about` is written
-    to config.json; `test(model with EMA weights, step)` gives metrics every `test_every` steps, on rank 0.
+    to config.json; `test(model with EMA weights, step)` gives metrics every `test_every` steps, on rank 0;
+    `between(step)` is called before every step.
 
-    Raises NonFiniteError (nothing of it is saved), Terminated or KeyboardInterrupt after saving, WeightsError.
+    Raises NonFiniteError (nothing of it is saved), Terminated or KeyboardInterrupt after saving, WeightsError,
+    ConfigError.
     """
     run = Run(stage, config, workers, seed)
     state = run_dir / STATE_FILE
@@ -243,6 +276,8 @@ def train(
         run.restore(state)
     elif init is not None:
         run.start_from(init)
+    elif config.frozen:
+        raise ConfigError("frozen parts need weights to keep", "name them with --init FILE")
     workers.share(tensor for _, player in run.players for tensor in player.state_dict().values())
     if workers.chief:
         run_dir.mkdir(parents=True, exist_ok=True)
@@ -250,11 +285,18 @@ def train(
         record = {"stage": stage.kind, "train": to_dict(config), "seed": seed, "world": workers.world}
         write_bytes(run_dir / "config.json", canonical_json({**record, **stage.header(), **(about or {})}).encode())
     with Signals() as signals:
-        _until_done(run, run_dir, signals, test, log)
+        _until_done(run, run_dir, signals, test, between, log)
     return run.step
 
 
-def _until_done(run: Run, run_dir: Path, signals: Signals, test: Test | None, log: Callable[[str], None]) -> None:
+def _until_done(
+    run: Run,
+    run_dir: Path,
+    signals: Signals,
+    test: Test | None,
+    between: Callable[[int], object],
+    log: Callable[[str], None],
+) -> None:
     config, workers = run.config, run.workers
     clock = Clock(run, config)
     reporter = Reporter(run, clock, run_dir / METRICS_FILE, log)
@@ -263,6 +305,7 @@ def _until_done(run: Run, run_dir: Path, signals: Signals, test: Test | None, lo
             clock.elapsed, signals.number = workers.largest([clock.read(), signals.number])
             if signals.number or (config.seconds and clock.elapsed >= config.seconds):
                 break
+        between(run.step)
         run.advance(clock.progress)
         if run.step % config.log_every == 0:
             reporter.report()

@@ -9,12 +9,15 @@ from typing import Any
 import torch
 
 from hsmad_cli.config import CodecConfig, Config, StyleConfig, from_dict
-from hsmad_cli.datasets.build import build_bank
-from hsmad_cli.datasets.factory import FactoryOptions
-from hsmad_cli.datasets.memory import ClipBank
+from hsmad_cli.datasets.build import build_bank, make_plan
+from hsmad_cli.datasets.factory import FactoryOptions, Plan
+from hsmad_cli.datasets.memory import TABLE as BANK_TABLE
+from hsmad_cli.datasets.memory import ClipBank, read_table
+from hsmad_cli.datasets.replacing import with_room
+from hsmad_cli.datasets.shards import TABLE as SHARD_TABLE
 from hsmad_cli.datasets.sheets import Rates
 from hsmad_cli.errors import ConfigError, UsageError
-from hsmad_cli.files.checkpoint import file_sha256, fill, load_checkpoint
+from hsmad_cli.files.checkpoint import file_sha256, fill, latent_sha256, load_checkpoint
 from hsmad_cli.files.text_models import load_text_model, text_model_folder
 from hsmad_cli.model.style_encoder import PRETRAINED_STYLES, BuiltinStyleEncoder, StyleEncoder
 from hsmad_cli.model.tokenizer import WordTokenizer
@@ -22,6 +25,7 @@ from hsmad_cli.model.vae import VAE
 from hsmad_cli.training.latents import with_encoded_audio
 from hsmad_cli.training.loop import Stage
 from hsmad_cli.training.parallel import Workers
+from hsmad_cli.training.refresh import AudioClips, LatentClips, Refresher
 from hsmad_cli.training.stages.denoiser import DenoiserStage
 from hsmad_cli.training.stages.style import StyleStage
 from hsmad_cli.training.stages.vae import VAEStage
@@ -31,8 +35,8 @@ from hsmad_cli.training.style_table import StyleTable
 def prepare_bank(
     source: Path, config: Config, workers: Workers, seed: int, hours: float, soundfonts: Sequence[Path], cache: Path
 ) -> Path:
-    """The folder of a bank, or of one that is made from a manifest (by one process, while the others wait)."""
-    options = FactoryOptions(sample_rate=config.codec.sample_rate)
+    """The folder of a bank, or of one made from a manifest or from shards (by one process, while the others wait)."""
+    options = _factory_options(config)
     rates = Rates(config.codec.sample_rate, config.codec.hop_length, config.denoiser.ratios)
 
     def built() -> Path:
@@ -44,6 +48,35 @@ def prepare_bank(
     return built()
 
 
+def _factory_options(config: Config) -> FactoryOptions:
+    return FactoryOptions(sample_rate=config.codec.sample_rate)
+
+
+def plan_of_bank(source: Path, config: Config, seed: int, hours: float, soundfonts: Sequence[Path]) -> Plan:
+    """The plan of the bank that `prepare_bank` makes from scores. Raises UsageError where there are only clips."""
+    if any((source / table).is_file() for table in (BANK_TABLE, SHARD_TABLE)):
+        raise UsageError(f"{source}: finished clips, fresh ones are made from scores", "name a manifest or a MIDI pack")
+    return make_plan(source, soundfonts, hours, seed, ("train",), ("A",), _factory_options(config))
+
+
+def build_refresher(
+    stage: Stage,
+    config: Config,
+    plan: Plan,
+    workers: Workers,
+    processes: int,
+    codec: Path | None = None,
+    style_encoder: Path | None = None,
+) -> Refresher:
+    """What replaces the replaceable clips of a codec's or a denoiser's stage by fresh ones of their plan."""
+    if isinstance(stage, DenoiserStage) and codec is not None:
+        encoder, _ = load_style_encoder(config.style, style_encoder, torch.device("cpu"))
+        return Refresher(LatentClips(stage, load_codec(codec), encoder), plan, workers, processes)
+    if isinstance(stage, VAEStage) and isinstance(stage.clips, ClipBank):
+        return Refresher(AudioClips(stage.clips), plan, workers, processes)
+    raise ValueError(f"a {stage.kind} stage learns from a fixed bank")
+
+
 def build_stage(
     kind: str,
     config: Config,
@@ -52,8 +85,9 @@ def build_stage(
     seed: int,
     codec: Path | None = None,
     style_encoder: Path | None = None,
+    replaceable: bool = False,
 ) -> Stage:
-    """A stage on this process's share of a bank's clips.
+    """A stage on this process's share of a bank's clips, which a refresher can replace if they are `replaceable`.
 
     The denoiser's also needs its codec and, unless that is pretrained, its style encoder. Raises UsageError,
     ConfigError, InputError, WeightsError.
@@ -61,6 +95,9 @@ def build_stage(
     bank = ClipBank.load(folder, workers.rank, workers.world)
     if bank.rates.frame_rate(0) != config.codec.frame_rate or bank.rates.ratios != config.denoiser.ratios:
         raise ConfigError(f"{folder}: a bank of {bank.rates}, the preset differs")
+    _check_latents(folder, kind, codec)
+    if replaceable:
+        bank = with_room(bank)
     if kind == "vae":
         return VAEStage(config, bank.to(workers.device), workers.device, seed)
     if kind == "style":
@@ -72,6 +109,17 @@ def build_stage(
     return _denoiser_stage(config, bank, workers.device, seed, codec, style_encoder)
 
 
+def _check_latents(folder: Path, kind: str, codec: Path | None) -> None:
+    """Raises ConfigError unless a bank of latents serves this stage, and was made with this codec."""
+    made_with = read_table(folder).get("codec_sha256")
+    if made_with is None:
+        return
+    if kind != "denoiser":
+        raise ConfigError(f"{folder}: holds latents, and the {kind} is trained on audio")
+    if codec is not None and file_sha256(codec) != made_with:
+        raise ConfigError(f"{folder}: latents of another codec than {codec}: {made_with[:12]}")
+
+
 def _denoiser_stage(
     config: Config, bank: ClipBank, device: torch.device, seed: int, codec: Path, style_encoder: Path | None
 ) -> DenoiserStage:
@@ -81,7 +129,7 @@ def _denoiser_stage(
         raise ConfigError(f"{codec}: latent frame rate and that of the preset differ: {rates} per second")
     encoder, about_style = load_style_encoder(config.style, style_encoder, device)
     styles = StyleTable.of(encoder, bank.captions, device)
-    made_with = {"codec_sha256": file_sha256(codec), **about_style}
+    made_with = {"codec_sha256": file_sha256(codec), "latent_sha256": latent_sha256(codec), **about_style}
     return DenoiserStage(config, with_encoded_audio(bank, vae, device), styles, seed, made_with)
 
 

@@ -1,7 +1,9 @@
-"""How far a reconstruction is from its target: complex spectra, log magnitudes and the waveform itself.
+"""How far a reconstruction is from its target: complex spectra, magnitudes, log magnitudes and the waveform itself.
 
 All terms compare signals that were divided by the loudness of the target (`loudness`), item by item, so that a whisper
-counts as much as a full orchestra. Half of the weight lies below 5 kHz, where the notes are.
+counts as much as a full orchestra; and each third of an octave counts as much as any other. An error measured over all
+of the spectrum together is that of its loudest octaves: the partials above 2 kHz, of which no phase can be known, then
+come out silent, and with them go notes. Magnitudes are compared by themselves for the same reason.
 """
 
 from __future__ import annotations
@@ -10,18 +12,22 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from hsmad_cli.model.spectrum import analysis_window, compressed, power, spectrum
 from hsmad_cli.model.vae import to_mid_side
 
 SIZE_PAIRS = ((4096, 2048), (1024, 512), (256, 128))
-SPLIT_HZ = 5000.0
+LOWEST_HZ, BANDS_AN_OCTAVE = 60.0, 3
 QUIETEST_RMS = 1e-2
 LOG_FLOOR = 5e-3
 ENERGY_FLOOR = 1e-2
+BAND_FLOOR = 1e-2
+AMPLITUDE_FLOOR = 1e-4
 SMOOTHING = 1e-2
 
-Comparison = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+Distances = tuple[Tensor, Tensor, Tensor]
+Comparison = Callable[[Tensor, Tensor, Tensor], Distances]
 
 
 def loudness(audio: Tensor) -> Tensor:
@@ -35,10 +41,11 @@ def draw_sizes(generator: torch.Generator) -> tuple[int, ...]:
     return tuple(pair[choice] for pair, choice in zip(SIZE_PAIRS, choices, strict=True))
 
 
-def band_weights(size: int, sample_rate: int) -> Tensor:
-    """Weights of the bins [size / 2 + 1] with sum 1: one half below 5 kHz, one half above, even within each."""
-    low = torch.fft.rfftfreq(size, 1 / sample_rate) < SPLIT_HZ
-    return 0.5 * (low / low.sum() + ~low / (~low).sum())
+def third_octaves(size: int, sample_rate: int) -> Tensor:
+    """Which bin is of which band, 0 or 1 [size / 2 + 1, bands]: thirds of an octave, but none without a bin."""
+    hertz = torch.fft.rfftfreq(size, 1 / sample_rate).clamp_min(LOWEST_HZ)
+    number = (BANDS_AN_OCTAVE * torch.log2(hertz / LOWEST_HZ)).long()
+    return F.one_hot(number.unique(return_inverse=True)[1]).float()
 
 
 def relative_error(error_energy: Tensor, energy: Tensor) -> Tensor:
@@ -55,38 +62,48 @@ def three_signals(audio: Tensor, sides: Tensor) -> Tensor:
 class SpectralDistance(nn.Module):
     """Distances of stereo signals at one FFT size.
 
-    `forward(estimate, target, sides)`: two signals [B, 2, n] of unit loudness -> (complex, log-magnitude) scalars.
+    `forward(estimate, target, sides)`: two signals [B, 2, n] of unit loudness -> scalars (complex, magnitude,
+    log-magnitude).
     `compare` may be a compiled `compare_spectra`; one serves all sizes.
     """
 
     window: Tensor
-    weights: Tensor
+    bands: Tensor
 
     def __init__(self, size: int, sample_rate: int, compare: Comparison | None = None) -> None:
         super().__init__()
         self.compare = compare or compare_spectra
         self.register_buffer("window", analysis_window(size), persistent=False)
-        self.register_buffer("weights", band_weights(size, sample_rate), persistent=False)
+        self.register_buffer("bands", third_octaves(size, sample_rate), persistent=False)
 
-    def forward(self, estimate: Tensor, target: Tensor, sides: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, estimate: Tensor, target: Tensor, sides: Tensor) -> Distances:
         Y = spectrum(three_signals(estimate, sides), self.window)
         X = spectrum(three_signals(target, sides), self.window)
-        return self.compare(Y, X, self.weights)
+        return self.compare(Y, X, self.bands)
 
 
-def compare_spectra(Y: Tensor, X: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """The relative error of |Y|^(1/2) e^(i phase), and the mean |log |Y| / |X|| in nepers.
+def compare_spectra(Y: Tensor, X: Tensor, bands: Tensor) -> Distances:
+    """Means over the bands: relative errors of |Y|^(1/2) e^(i phase) and of |Y|^(1/2), and |log |Y| / |X|| in nepers.
 
-    Y, X: estimate and target [B, signals, frames, bins, 2]; weights: of the bins, with sum 1.
+    Y, X: estimate and target [B, signals, frames, bins, 2]; bands: of the bins, 0 or 1 [bins, bands]. A band much
+    quieter than the others of an item counts less.
     """
+    compressed_X, compressed_Y = compressed(X), compressed(Y)
+    energy = power(compressed_X).mean(2) @ bands
+    energy = energy + BAND_FLOOR * energy.mean((1, 2), keepdim=True)
+    complex_error = power(compressed_Y - compressed_X).mean(2) @ bands
+    magnitude_error = (amplitude(compressed_Y) - amplitude(compressed_X)).square().mean(2) @ bands
+    log_ratio = torch.log((power(Y) + LOG_FLOOR**2) / (power(X) + LOG_FLOOR**2)).abs().mean((0, 1, 2))
+    return (
+        relative_error(complex_error, energy).mean(),
+        relative_error(magnitude_error, energy).mean(),
+        0.5 * (log_ratio @ bands / bands.sum(0)).mean(),
+    )
 
-    def mean(values: Tensor) -> Tensor:
-        return (values * weights).sum(-1).mean((1, 2))
 
-    compressed_X = compressed(X)
-    error = mean(power(compressed(Y) - compressed_X))
-    log_ratio = torch.log((power(Y) + LOG_FLOOR**2) / (power(X) + LOG_FLOOR**2))
-    return relative_error(error, mean(power(compressed_X))).mean(), 0.5 * mean(log_ratio.abs()).mean()
+def amplitude(spectra: Tensor) -> Tensor:
+    """|X| of spectra [..., 2], smooth at 0."""
+    return (power(spectra) + AMPLITUDE_FLOOR**2).sqrt()
 
 
 def wave_distance(estimate: Tensor, target: Tensor) -> Tensor:

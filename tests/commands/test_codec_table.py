@@ -18,11 +18,10 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("basic_pitch")
 pytest.importorskip("librosa")
 
-ONSET_S = np.array([0.0, 0.5, 0.5, 1.0, 1.5, 1.5])
-DRUM = np.array([False, False, True, False, False, True])
-BAND = NoteTable(
-    ONSET_S, ONSET_S + 0.4, np.where(DRUM, 38, 60 + np.arange(6)), np.full(6, 90), np.where(DRUM, 0, 25), DRUM, DRUM
-)
+ONSET_S = np.repeat(np.arange(8) / 4, 2)
+DRUM = np.tile([False, True], 8)
+PITCH = np.where(DRUM, 38, 60 + np.arange(16) // 2)
+BAND = NoteTable(ONSET_S, ONSET_S + 0.2, PITCH, np.full(16, 90), np.where(DRUM, 0, 25), DRUM, DRUM)
 
 
 def write_folder(folder: Path, name: str) -> None:
@@ -36,7 +35,8 @@ def test_a_folder_of_sounds_and_scores(hsmad) -> None:
     done = hsmad("codec-eval", "pieces", "--codec", "mp3-128", "--codec", "vae", "--noise", 0.1, "--json")
     assert done.code == 0, done.err
     mp3, vae, noisy = map(json.loads, done.out.splitlines())
-    assert mp3["notes"]["basic-pitch"]["versus"]["reference"]["onset_f1_ratio"]["value"] > 0.8
+    assert [(row["set"], row["judge"]) for row in mp3["notes"]] == [("recordings", "basic-pitch")]
+    assert mp3["notes"][0]["onset_f1_ratio"]["codec/reference"]["value"] > 0.8
     assert mp3["kbit_per_s"] == pytest.approx(128, rel=0.1)
     assert (vae["codec"], noisy["codec"]) == ("vae", "vae + 10% noise")
     assert vae["latent"]["channels"] > 0
@@ -46,17 +46,18 @@ def test_a_folder_of_sounds_and_scores(hsmad) -> None:
 def test_scores_are_rendered_and_their_drums_judged_alone(hsmad) -> None:
     write_midi(Score(BAND), Path("band.mid"))
     Path("list.jsonl").write_text(json.dumps({"id": "band", "midi": "band.mid", "split": "test"}))
-    done = hsmad("codec-eval", "list.jsonl", "--codec", "opus-128", "--seconds", 2, "--json")
+    done = hsmad("codec-eval", "list.jsonl", "--codec", "opus-128", "--seconds", 3, "--json")
     assert done.code == 0, done.err
     row = json.loads(done.out)
     assert row["n"] == 2
-    assert set(row["notes"]) == {"basic-pitch", "librosa-onset"}
+    assert [each["set"] for each in row["notes"]] == ["bands", "drums"]
+    assert [each["judge"] for each in row["notes"]] == ["basic-pitch", "librosa-onset"]
 
 
 def test_people_get_a_table(hsmad) -> None:
     write_folder(Path("pieces"), "band")
     table = hsmad("codec-eval", "pieces", "--codec", "mp3-64").out.decode()
-    for words in ("mp3-64", "SI-SDR, dB", "stereo error", "kbit/s"):
+    for words in ("mp3-64", "onset F1", "90 % of shifts", "SI-SDR, dB", "stereo error", "kbit/s", "dead channels"):
         assert words in table
 
 
@@ -66,6 +67,7 @@ def test_people_get_a_table(hsmad) -> None:
         (("nowhere",), 3, "nowhere"),
         (("pieces", "--codec", "flac"), 2, "no lossy codec 'flac'"),
         (("pieces", "--codec", "vae=nothing"), 5, "nothing"),
+        (("pieces", "--sets", "choirs"), 2, "'choirs'"),
     ],
 )
 def test_bad_usage_is_one_line(hsmad, arguments: tuple[str, ...], code: int, message: str) -> None:

@@ -98,6 +98,14 @@ def test_an_excerpt_has_the_length_asked_for(hsmad, song: Path) -> None:
     assert "the song lasts 3.1 s, it cannot start at 5 s" in late.err
 
 
+def test_nothing_clips_unless_a_gain_is_asked_for(hsmad, song: Path) -> None:
+    loud = ("sample", song, "--wh", 900, "--json", "-o", "loud.wav", "--force", *FAST)
+    raw, safe = (json.loads(hsmad(*loud, *gain).out) for gain in (("--gain", 0), ()))
+    assert raw["clipped_samples"] > 0 == raw["gain_db"]
+    assert safe["clipped_samples"] == 0 > safe["gain_db"]
+    assert np.abs(soundfile.read("loud.wav")[0]).max() == pytest.approx(0.999, abs=1e-3)
+
+
 def test_gain_is_in_decibels(hsmad, song: Path) -> None:
     hsmad("sample", song, "-o", "soft.wav", "--gain", -20, *FAST)
     hsmad("sample", song, "-o", "softer.wav", "--gain", -40, *FAST)

@@ -11,7 +11,7 @@ from hsmad_cli.__main__ import main
 from hsmad_cli.datasets.memory import ClipBank, Texts
 from hsmad_cli.datasets.sheets import NOTE_DTYPES
 from hsmad_cli.errors import Terminated
-from hsmad_cli.files.checkpoint import file_sha256, load_checkpoint
+from hsmad_cli.files.checkpoint import file_sha256, latent_sha256, load_checkpoint
 
 N_CLIPS, FRAMES = 5, 160
 
@@ -55,6 +55,19 @@ def test_all_three_stages_in_order(bank: Path, tmp_path: Path) -> None:
     assert record["preset"] == "tiny"
 
 
+def test_a_codec_with_a_frozen_encoder_keeps_its_latents_and_learns_with_a_discriminator(bank: Path, tmp_path) -> None:
+    first, later = (tmp_path / name for name in ("first", "later"))
+    assert main(arguments("vae", bank, first, "--steps", "2")) == 0
+    options = ["--set", 'train_vae.frozen=["encoder"]', "--set", "train_vae.adversarial_from=1"]
+    assert main(arguments("vae", bank, later, "--steps", "3", "--init", str(first / "vae.safetensors"), *options)) == 0
+    assert main(arguments("vae", bank, later, "--steps", "4", "--resume", *options)) == 0
+    files = [run / "vae.safetensors" for run in (first, later)]
+    assert latent_sha256(files[0]) == latent_sha256(files[1])
+    assert file_sha256(files[0]) != file_sha256(files[1])
+    last = json.loads((later / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last["discriminator/loss"] > 0
+
+
 def test_a_run_is_not_begun_twice_but_goes_on(bank: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments("style", bank, tmp_path, "--steps", "1")) == 0
     assert main(arguments("style", bank, tmp_path, "--steps", "2")) == 6
@@ -82,6 +95,8 @@ def test_options_change_the_preset(bank: Path, tmp_path: Path) -> None:
         (["--stage", "style", "--set", "train_style.lr=1"], 4, "'lr'"),
         (["--stage", "style", "--set", "1"], 4, "TOML"),
         (["--stage", "style", "--preset", "huge"], 4, "huge"),
+        (["--stage", "vae", "--set", 'train_vae.frozen=["encoder"]'], 4, "--init"),
+        (["--stage", "vae", "--set", 'train_vae.frozen=["head"]'], 4, "encoder, decoder"),
         (["--stage", "cake"], 2, "cake"),
     ],
 )

@@ -126,6 +126,13 @@ def test_styles(hsmad) -> None:
     assert hsmad("styles", "warm zydeco").out == b"never seen: zydeco\n"
 
 
+def test_styles_lists_only_what_the_style_encoder_has_seen(hsmad) -> None:
+    listed = json.loads(hsmad("styles", "--json").out)
+    everything = " ".join(phrase for phrases in listed.values() for phrase in phrases)
+    assert hsmad("styles", everything).out == b"all words are known\n"
+    assert "renaissance" not in listed["genres"]
+
+
 def test_a_style_encoder_of_others_that_was_not_pulled(hsmad, song: Path, tmp_path: Path, tiny_weights: Path) -> None:
     from tiny_weights import reheaded
 

@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,10 @@ def test_an_error_upstream_is_reported_once_by_each(shell) -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_it_in_good_order(environment, tmp_path: Path, song: Path, number: int, code: int) -> None:
     command = [sys.executable, "-m", "hsmad_cli", "sample", str(song), "-v", "--steps", "1000", "-o", "song.wav"]
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    heard = partial(signal.signal, number, signal.SIG_DFL)  # a shell's background jobs are born deaf to SIGINT
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=heard
+    )
     assert process.stderr is not None
     assert process.stderr.readline().startswith("weights")
     process.send_signal(number)

@@ -58,7 +58,7 @@ def test_a_sound_is_named_after_its_input_and_not_replaced(at_terminal, tmp_path
 
 def test_progress_is_shown_and_quiet_hides_it(at_terminal) -> None:
     assert "%|" in at_terminal("sample", "song.mid", "--steps", "2", "-o", "a.wav")[1]
-    assert at_terminal("sample", "song.mid", "--steps", "2", "-o", "a.wav", "-q") == (0, "")
+    assert at_terminal("sample", "song.mid", "--style", "", "--steps", "2", "-o", "a.wav", "-q") == (0, "")
 
 
 def test_other_data_is_refused(at_terminal) -> None:

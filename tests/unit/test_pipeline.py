@@ -28,6 +28,7 @@ def pipeline(tiny_weights: Path) -> Pipeline:
     """Tiny weights in float32, in which blocks can be compared with the whole."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HSMAD_WEIGHTS", str(tiny_weights))
+        patch.setattr("hsmad_cli.pipeline.device.has_bfloat16", lambda device: False)
         return Pipeline.load(device="cpu")
 
 
@@ -91,6 +92,18 @@ def test_blocks_agree_with_the_whole(
     assert whole.shape == in_blocks.shape == (2, 11 * 44100)
     assert np.abs(whole).max() > 100 * QUIET
     assert np.abs(whole - in_blocks).max() < QUIET
+
+
+def test_in_bfloat16_blocks_have_the_bits_of_the_whole(
+    tiny_weights: Path, score: EncodedScore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HSMAD_WEIGHTS", str(tiny_weights))
+    monkeypatch.setattr("hsmad_cli.pipeline.device.has_bfloat16", lambda device: True)
+    half = Pipeline.load(device="cpu")
+    assert half.denoiser.unet.input.weight.dtype == torch.bfloat16
+    whole = half.sample(score, "jazz", QUICK)
+    monkeypatch.setattr("hsmad_cli.pipeline.sampling.DENOISE_BLOCK", 112)
+    np.testing.assert_array_equal(half.sample(score, "jazz", QUICK), whole)
 
 
 def test_encoding_in_blocks_agrees_with_the_whole(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,11 @@ from hsmad_cli.errors import ConfigError
 from hsmad_cli.model.style_encoder import AudioTextModel
 from hsmad_cli.model.tokenizer import words_of
 from hsmad_cli.training.randomness import Draw, seeded
+from hsmad_cli.training.score_words import with_random_score_words
 
 SPELT_WORDS = 0.1
 GAIN_DB = 6.0
-SCORE_GROUP = 8
+SCORE_GROUP = 16
 SHARPNESS = 4
 MAX_LOG_SCALE = 4.6
 
@@ -43,7 +44,7 @@ class StyleStage:
             self.model = AudioTextModel(config.style, self.words, config.codec.sample_rate, config.codec.hop_length)
         self.model.to(self.device)
         self.players: dict[str, nn.Module] = {"style": self.model}
-        self.by_score = torch.tensor(sorted(range(len(bank)), key=lambda clip: bank.texts.item_ids[clip]))
+        self.by_score, self.score_first = by_score(bank.texts.item_ids)
         self.attributes = attribute_table(bank.texts.tags)
         self.n_samples = self.train.crop_frames * config.codec.hop_length
         self.room = torch.from_numpy(bank.counts["audio"] - self.n_samples)
@@ -51,7 +52,7 @@ class StyleStage:
             raise ConfigError(f"crops of {self.n_samples} samples from a clip of {bank.counts['audio'].min()}")
 
     def batch(self, step: int, draw: Draw) -> StyleBatch:
-        """Groups of clips that lie together in order of score, so that a batch holds one score in several styles."""
+        """Groups of clips of one score, as far as there are so many: a batch holds one score in several styles."""
         generator = draw.generator("style")
         clips = self._clips(generator)
         spelt = [self._tokens(int(clip), generator) for clip in clips]
@@ -68,14 +69,19 @@ class StyleStage:
     def _clips(self, generator: torch.Generator) -> Tensor:
         items = self.train.batch
         group = min(SCORE_GROUP, items)
-        anchors = torch.randint(len(self.bank), (-(-items // group), 1), generator=generator)
-        places = (anchors + torch.arange(group)) % len(self.bank)
+        anchors = torch.randint(len(self.bank), (-(-items // group),), generator=generator)
+        first = self.score_first[anchors]
+        begin = first + (anchors - first) // group * group
+        places = (begin[:, None] + torch.arange(group)) % len(self.bank)
         return self.by_score[places.flatten()[:items]]
 
     def _tokens(self, clip: int, generator: torch.Generator) -> list[int]:
-        """One of the clip's captions, some of its words spelt by letters, so that unknown words mean something too."""
+        """One of the clip's captions, some of its words spelt by letters, so that unknown words mean something too.
+
+        What it says of tempo, mood and key is made random: the score decides that, and no sound should be told by it.
+        """
         forms = self.captions[clip]
-        text = forms[int(torch.randint(len(forms), (), generator=generator))]
+        text = with_random_score_words(forms[int(torch.randint(len(forms), (), generator=generator))], generator)
         spelt = torch.rand(len(words_of(text)), generator=generator) < SPELT_WORDS
         return self.model.text.tokenizer.tokens(text, spelt.tolist())
 
@@ -91,6 +97,14 @@ class StyleStage:
         codec = self.config.codec
         rates = {"sample_rate": codec.sample_rate, "hop_length": codec.hop_length}
         return {"config": to_dict(self.config.style), "words": self.words, **rates}
+
+
+def by_score(item_ids: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Clips [n] in order of score, as they are within a score; and by place in that order, where its score begins."""
+    order = sorted(range(len(item_ids)), key=lambda clip: item_ids[clip])
+    ids = [item_ids[clip] for clip in order]
+    begins = {item: place for place, item in reversed(list(enumerate(ids)))}
+    return torch.tensor(order), torch.tensor([begins[item] for item in ids])
 
 
 def attribute_table(tags: Sequence[Sequence[str]]) -> Tensor:

@@ -52,6 +52,18 @@ def test_stretching_divides_the_tempo_and_moves_everything(score: Score) -> None
     assert slow.chords[0][1] == 2.5
 
 
+def test_a_delay_moves_everything_but_the_beginning_of_the_tempo() -> None:
+    score = replace(
+        one_note(1.0, 2.0), tempo_s=np.array([0.0, 3.0]), tempo_bpm=np.array([100.0, 110.0]),
+        pedal_s=np.array([0.5]), pedal_value=np.array([1.0]),
+    )  # fmt: skip
+    late = augment.delay(score, 0.25)
+    assert (late.notes.onset_s[0], late.notes.offset_s[0]) == (1.25, 2.25)
+    assert (late.tempo_s.tolist(), late.pedal_s.tolist()) == ([0.0, 3.25], [0.75])
+    assert late.beats_s[:2].tolist() == [0.25, 0.75]
+    assert late.chords[0] == (0.25, 4.25, "C:maj")
+
+
 def test_a_warp_keeps_notes_on_their_beats_and_the_tempo_true(score: Score) -> None:
     played = augment.rubato(score, np.random.default_rng(1), 0.1)
     on_beat = np.isin(score.notes.onset_s, score.beats_s)
@@ -59,6 +71,31 @@ def test_a_warp_keeps_notes_on_their_beats_and_the_tempo_true(score: Score) -> N
     beat_s = np.diff(played.beats_s)
     bpm = played.tempo_bpm[np.searchsorted(played.tempo_s, played.beats_s[:-1] + beat_s / 2, side="right") - 1]
     np.testing.assert_allclose(60 / beat_s, bpm, rtol=1e-6)
+
+
+def test_swing_delays_what_is_between_the_beats() -> None:
+    straight = np.arange(1.0, 3.0, 0.25)  # eighths at 120 beats a minute
+    notes = NoteTable(
+        straight, straight + 0.25, *(np.full(8, value) for value in (60, 80, 0)), np.zeros(8, bool), np.zeros(8)
+    )
+    swung = augment.swing(Score(notes, beats_s=np.arange(1.0, 3.01, 0.5)), 2 / 3)
+    np.testing.assert_allclose(swung.notes.onset_s[::2], straight[::2])
+    np.testing.assert_allclose(swung.notes.onset_s[1::2], straight[::2] + 1 / 3)
+    np.testing.assert_allclose(swung.notes.offset_s[1::2], straight[::2] + 0.5)
+    np.testing.assert_allclose(swung.tempo_bpm, Score(notes).tempo_bpm)
+
+
+def test_a_doubled_part_sounds_twice_and_the_others_stay(score: Score) -> None:
+    doubled = augment.double_part(score, np.random.default_rng(0), program=73)
+    new = doubled.notes.part == score.notes.part.max() + 1
+    copy, kept = doubled.notes.select(new), doubled.notes.select(~new)
+    for name, column in score.notes.columns().items():
+        np.testing.assert_array_equal(getattr(kept, name), column)
+    assert set(copy.program) == {73}
+    assert not copy.is_drum.any()
+    onsets = [set(score.notes.onset_s[(score.notes.part == part) & ~score.notes.is_drum]) for part in range(9)]
+    assert set(copy.onset_s) in onsets
+    assert len({int(p) % 12 for p in copy.pitch} - {int(p) % 12 for p in score.notes.pitch}) == 0
 
 
 def test_a_cut_strikes_again_what_is_left_long_enough() -> None:

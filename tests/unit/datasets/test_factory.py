@@ -65,7 +65,10 @@ def test_strikes_are_heard_where_the_table_says(tmp_path: Path, engines: Engines
     columns = (onset_s, onset_s + 0.1, np.full(n, 42), np.full(n, 100), np.zeros(n), np.ones(n, bool), np.zeros(n))
     write_midi(Score(NoteTable(*columns)), tmp_path / "hats.mid")
     clip = make_clip(
-        Item("hats", str(tmp_path / "hats.mid")), np.random.default_rng(3), engines[str(soundfont)], OPTIONS
+        Item("hats", str(tmp_path / "hats.mid")),
+        np.random.default_rng(3),
+        engines["fluidsynth", str(soundfont)],
+        OPTIONS,
     )
     rise = np.abs(np.diff(clip.audio.astype(float).mean(axis=0)))
     for onset in clip.notes.onset_s:
@@ -77,11 +80,35 @@ def test_strikes_are_heard_where_the_table_says(tmp_path: Path, engines: Engines
 
 def test_a_named_recipe_is_used_and_named(pack: Path, engines: Engines, soundfont: Path) -> None:
     quartet = next(recipe for recipe in recipes() if recipe.name == "string_quartet")
-    clip = make_clip(read_pack(pack)[0], np.random.default_rng(0), engines[str(soundfont)], OPTIONS, quartet)
+    clip = make_clip(
+        read_pack(pack)[0], np.random.default_rng(0), engines["fluidsynth", str(soundfont)], OPTIONS, quartet
+    )
     assert clip.recipe == "string_quartet"
     assert set(clip.notes.program.tolist()) <= {40, 41, 42}
     assert clip.captions[0] in quartet.words
     assert "recipe:string_quartet" in clip.tags
+
+
+def test_the_engine_decides_how_a_clip_sounds_and_not_what_it_plays(plan: Plan, engines: Engines) -> None:
+    pytest.importorskip("tinysoundfont")
+    usual = clip_of(plan, 0, engines)
+    other = clip_of(replace(plan, options=replace(OPTIONS, engine="tinysoundfont")), 0, engines)
+    np.testing.assert_array_equal(usual.notes.onset_s, other.notes.onset_s)
+    assert not np.array_equal(usual.audio, other.audio)
+    assert {name for name, _ in engines} == {"fluidsynth", "tinysoundfont"}
+
+
+def test_any_engine_is_drawn_for_each_clip(plan: Plan, engines: Engines) -> None:
+    drawn = dict.fromkeys([("fluidsynth", plan.soundfonts[0]), ("tinysoundfont", plan.soundfonts[0])], 0)
+
+    class Counting(dict):
+        def __getitem__(self, key):
+            drawn[key] += 1
+            return engines["fluidsynth", key[1]]
+
+    for index in range(12):
+        clip_of(replace(plan, options=replace(OPTIONS, engine="any")), index, Counting())
+    assert min(drawn.values()) > 1
 
 
 def test_every_program_can_be_drawn() -> None:
@@ -101,7 +128,7 @@ def test_an_item_with_a_recording_is_cut_from_it(pack: Path, tmp_path: Path, eng
     sound[:, 22050] = 0.5
     write_audio(tmp_path / "song.wav", sound)
     item = replace(read_pack(pack)[0], audio=str(tmp_path / "song.wav"))
-    clip = make_clip(item, np.random.default_rng(0), engines[str(soundfont)], OPTIONS)
+    clip = make_clip(item, np.random.default_rng(0), engines["fluidsynth", str(soundfont)], OPTIONS)
     assert clip.audio.shape == (2, OPTIONS.n_samples)
     assert np.argmax(clip.audio[0]) == 22050
     assert item.caption in clip.captions
@@ -130,3 +157,20 @@ def test_a_finished_bank_is_kept_and_torn_ones_are_not_seen(pack: Path, soundfon
     assert (folder / "audio.npy").stat().st_mtime_ns == stamp
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
     assert build_bank(folder) == folder
+
+
+def test_siblings_play_one_excerpt_in_different_recipes(pack: Path, soundfont: Path, engines: Engines) -> None:
+    """Six clips make two excerpts of four siblings; times and lengths of the notes are those of the excerpt."""
+    options = replace(OPTIONS, siblings=4, pedal_share=0.0, own_share=0.0, recipe_share=1.0)
+    plan = make_plan(pack, [soundfont], 6 * OPTIONS.seconds / 3600, 3, SPLITS, ("A",), options)
+    clips = [clip_of(plan, index, engines) for index in range(plan.n_clips)]
+    assert len(clips) == 8
+    for family in (clips[:4], clips[4:]):
+        assert len({clip.item_id for clip in family}) == 1
+        assert family[1].recipe != family[3].recipe
+        onsets = [set(clip.notes.onset_s[~clip.notes.is_drum].tolist()) for clip in family]
+        assert onsets[0] == onsets[1] == onsets[2] == onsets[3]
+    again = clip_of(plan, 5, engines)
+    np.testing.assert_array_equal(again.audio, clips[5].audio)
+    with pytest.raises(InputError, match="siblings is 0"):
+        make_plan(pack, [soundfont], 0.01, 3, SPLITS, ("A",), replace(OPTIONS, siblings=0))

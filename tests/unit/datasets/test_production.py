@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hsmad_cli.datasets.production import draw_production, high_shelf, levelled, set_width
+from hsmad_cli.datasets.effects import high_shelf
+from hsmad_cli.datasets.production import draw_production, levelled, set_width
+from hsmad_cli.symbolic.words import words
 
 RATE = 44100
 
@@ -44,7 +46,27 @@ def test_silence_stays_silence() -> None:
 
 def test_what_suits_is_mostly_drawn() -> None:
     generator = np.random.default_rng(0)
-    rooms = [draw_production(("church",), (), (), generator).room_name for _ in range(200)]
+    rooms = [draw_production(("church",), (), (), (), generator).room_name for _ in range(200)]
     assert rooms.count("church") > 120
     assert len(set(rooms)) == 4
-    assert all(draw_production((), ("dark",), ("mono",), generator).tones == ("dark", "mono") for _ in range(5))
+    drawn = [draw_production((), ("dark",), ("mono",), (), generator) for _ in range(5)]
+    assert all({"dark", "mono"} <= set(production.tones) for production in drawn)
+
+
+def test_effects_are_rare_unless_they_suit() -> None:
+    generator = np.random.default_rng(0)
+    plain = [draw_production((), (), (), (), generator) for _ in range(1000)]
+    for effect in ("close", "distant", "lofi", "tape", "overdrive"):
+        assert 0.01 < np.mean([effect in production.tones for production in plain]) < 0.08
+    metal = [draw_production((), (), (), ("overdrive",), generator).effect for _ in range(400)]
+    assert 0.35 < metal.count("overdrive") / 400 < 0.55
+
+
+def test_productions_do_not_contradict_themselves() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(2000):
+        production = draw_production((), (), (), ("close", "distant", "lofi"), generator)
+        assert set(production.tones) <= set(words()["tone"])
+        assert production.distance != "distant" or production.room_name != "dry"
+        assert production.distance != "close" or production.room_name in ("dry", "room")
+        assert not ({"distant", "lofi"} & set(production.tones) and production.tone == "bright")

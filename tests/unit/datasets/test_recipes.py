@@ -7,7 +7,6 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from hsmad_cli.datasets.instruments import instruments
 from hsmad_cli.datasets.recipes import (
     ROLES,
     Recipe,
@@ -19,6 +18,7 @@ from hsmad_cli.datasets.recipes import (
     split_voices,
     suitable,
 )
+from hsmad_cli.symbolic.instruments import instruments
 from hsmad_cli.symbolic.notes import NoteTable, Score
 from hsmad_cli.synth.engine import ROOMS
 

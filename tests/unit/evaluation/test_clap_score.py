@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hsmad_cli.errors import WeightsError
-from hsmad_cli.evaluation.clap_score import Clap, _windows, clap_scores
+from hsmad_cli.evaluation.clap_score import Clap, clap_scores, windows
 
 WORDS = ["<pad>", "</s>", "<unk>", "<s>", "jazz", "piano", "warm", "strings"]
 
@@ -72,10 +72,10 @@ def test_a_text_scores_the_same_alone_and_beside_a_longer_one(clap):
 
 
 def test_windows_are_equally_long_and_the_last_ends_with_the_audio():
-    pieces = _windows(np.arange(25), 10)
+    pieces = windows(np.arange(25), 10)
     assert [piece.tolist()[0] for piece in pieces] == [0, 10, 15]
     assert {len(piece) for piece in pieces} == {10}
-    assert len(_windows(np.arange(20), 10)) == 2
+    assert len(windows(np.arange(20), 10)) == 2
 
 
 def test_a_folder_without_a_model_names_the_cure(tmp_path):

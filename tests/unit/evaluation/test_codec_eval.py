@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from hsmad_cli.errors import UsageError
-from hsmad_cli.evaluation import evaluate as evaluate_module
+from hsmad_cli.evaluation import benchmark
+from hsmad_cli.evaluation.benchmark import Clip
 from hsmad_cli.evaluation.codec_eval import (
     CodecUnderTest,
     Recording,
     evaluate_codec,
+    hear_originals,
     latent_codec,
     latent_statistics,
     lossy_codec,
@@ -21,7 +23,8 @@ from hsmad_cli.evaluation.codec_eval import (
 from hsmad_cli.evaluation.lossy import decode_lossy, encode_lossy
 from hsmad_cli.evaluation.note_scores import HeardNotes
 from hsmad_cli.evaluation.signal_distances import si_sdr_db, signal_distances
-from hsmad_cli.symbolic.notes import NoteTable
+from hsmad_cli.evaluation.workers import Workers
+from hsmad_cli.symbolic.notes import NoteTable, Score
 
 RATE = 44100
 GENERATOR = np.random.default_rng(0)
@@ -112,36 +115,67 @@ def test_noise_is_a_share_of_each_channels_deviation():
     assert si_sdr_db(NOISE, noisy.decode(noisy.encode(NOISE))) == pytest.approx(20, abs=0.3)
 
 
+def played(name: str, kind: str, audio: np.ndarray = NOISE, drums: bool = False) -> Recording:
+    notes = NoteTable([0.1, 0.5], [0.3, 0.9], [60, 62], [80, 80], [40, 40], [drums, drums], [0, 0])
+    return Recording(Clip(name, kind, Score(notes), 1.0), audio)
+
+
 @pytest.fixture
-def recordings(monkeypatch):
-    notes = NoteTable([0.1, 0.5], [0.3, 0.9], [60, 62], [80, 80], [40, 40], [False, False], [0, 0])
-    heard = HeardNotes(notes.onset_s, notes.offset_s, notes.pitch.astype(int))
+def originals(monkeypatch):
+    """Two recordings of one set; the ear hears both notes, 2 ms late, in whatever is not silent."""
+    notes = played("a", "ensembles").clip.score.notes
 
     class Ear:
         def transcribe(self, audio):
+            late = 0.002 * (np.abs(audio).max() < 0.9 * np.abs(NOISE).max())
+            heard = HeardNotes(notes.onset_s + late, notes.offset_s, notes.pitch.astype(int))
             return heard if np.any(audio) else heard.select(np.zeros(0, int))
 
-    monkeypatch.setattr(evaluate_module, "load_judge", lambda name, device: Ear())
-    return [Recording(name, NOISE, notes) for name in "ab"], {"a": heard, "b": heard}
+    monkeypatch.setattr(benchmark, "load_judge", lambda name, device: Ear())
+    return list(hear_originals([played(name, "ensembles") for name in "ab"], "auto", "cpu", Workers(1)))
 
 
-def test_the_row_of_a_perfect_codec(recordings):
-    row = evaluate_codec(latent_codec("frames", FrameCodec()), *recordings)
-    assert (row["codec"], row["n"], row["seconds"], row["kbit_per_s"]) == ("frames", 2, 2.0, None)
-    assert row["si_sdr_db"] == 100
-    assert row["notes"]["basic-pitch"]["versus"]["reference"]["onset_f1_ratio"]["value"] == 1
-    assert row["latent"]["channels"] == 200
-    assert json.dumps(row, allow_nan=False)
+def column(codec: CodecUnderTest, originals: list) -> dict:
+    return evaluate_codec(codec, originals, "cpu", Workers(1))
 
 
-def test_the_row_of_a_codec_that_gives_silence_cut_short(recordings):
+def test_the_column_of_a_perfect_codec(originals):
+    figures = column(latent_codec("frames", FrameCodec()), originals)
+    assert (figures["codec"], figures["n"], figures["seconds"], figures["kbit_per_s"]) == ("frames", 2, 2.0, None)
+    assert figures["si_sdr_db"] == 100
+    assert figures["latent"]["channels"] == 200
+    (row,) = figures["notes"]
+    assert (row["set"], row["judge"], row["n"]) == ("ensembles", "basic-pitch", 2)
+    assert row["onset_f1_ratio"]["codec/reference"]["value"] == 1
+    assert (row["onset_shift"]["n"], row["onset_shift"]["median_absolute_ms"]) == (4, 0)
+    assert json.dumps(figures, allow_nan=False)
+
+
+def test_a_codec_that_plays_softly_and_late_shifts_every_onset(originals):
+    codec = CodecUnderTest("soft", lambda audio: b"x", lambda data: NOISE / 2)
+    (row,) = column(codec, originals)["notes"]
+    assert row["onset_shift"]["median_absolute_ms"] == pytest.approx(2)
+    assert row["onset_shift"]["p90_absolute_ms"] == pytest.approx(2)
+
+
+def test_the_column_of_a_codec_that_gives_silence_cut_short(originals):
     codec = CodecUnderTest("mute", lambda audio: b"x", lambda data: np.zeros((2, 100), np.float32))
-    row = evaluate_codec(codec, *recordings)
-    assert row["kbit_per_s"] == pytest.approx(0.008)
-    assert row["notes"]["basic-pitch"]["versus"]["reference"]["onset_f1_ratio"]["value"] == 0
-    assert row["latent"] is None
+    figures = column(codec, originals)
+    assert figures["kbit_per_s"] == pytest.approx(0.008)
+    assert figures["notes"][0]["onset_f1_ratio"]["codec/reference"]["value"] == 0
+    assert figures["notes"][0]["onset_shift"]["median_absolute_ms"] is None
+    assert figures["latent"] is None
 
 
-def test_a_lossy_codec_fits_the_table(recordings):
-    row = evaluate_codec(lossy_codec("mp3-128"), *recordings)
-    assert row["kbit_per_s"] == pytest.approx(128, rel=0.1)
+def test_sets_are_rows_of_their_own_and_drums_are_compared_with_what_was_heard(originals):
+    drums = hear_originals([played("d", "drums", drums=True)], "auto", "cpu", Workers(1))
+    rows = column(lossy_codec("mp3-128"), [*originals, *drums])["notes"]
+    assert [(row["set"], row["judge"], row["n"]) for row in rows] == [
+        ("ensembles", "basic-pitch", 2),
+        ("drums", "librosa-onset", 1),
+    ]
+    assert rows[1]["onset_f1"]["reference"]["value"] == 1
+
+
+def test_a_lossy_codec_fits_the_table(originals):
+    assert column(lossy_codec("mp3-128"), originals)["kbit_per_s"] == pytest.approx(128, rel=0.1)

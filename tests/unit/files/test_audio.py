@@ -12,6 +12,7 @@ import soundfile
 
 from hsmad_cli.errors import ConfigError, InputError, UsageError
 from hsmad_cli.files.audio import audio_format, encode_audio, read_audio, resample, write_audio
+from hsmad_cli.files.ogg import with_serial
 
 
 def sine(hertz: float, rate: int, seconds: float = 0.5) -> np.ndarray:
@@ -36,6 +37,24 @@ def test_equal_samples_give_equal_bytes_and_bytes_can_be_read(stereo: np.ndarray
     data, _ = encode_audio(stereo, 44100, "wav")
     assert data == encode_audio(stereo, 44100, "wav")[0]
     np.testing.assert_array_equal(read_audio(data), read_audio(io.BytesIO(data)))
+
+
+def test_ogg_sounds_alike_is_small_and_always_the_same(stereo: np.ndarray) -> None:
+    data, _ = encode_audio(stereo, 44100, "ogg")
+    assert data == encode_audio(stereo, 44100, "ogg")[0]
+    assert len(data) < 0.25 * 2 * stereo.size
+    read = read_audio(data)
+    assert read.shape == stereo.shape
+    assert np.sqrt(np.mean((read - stereo) ** 2)) < 0.02 * np.sqrt(np.mean(stereo**2))
+
+
+def test_pages_of_ogg_keep_valid_checksums_under_another_serial_number(stereo: np.ndarray) -> None:
+    data, _ = encode_audio(stereo, 44100, "ogg")
+    buffer = io.BytesIO()
+    soundfile.write(buffer, stereo.T, 44100, format="OGG")
+    assert with_serial(data, 0) == data
+    original = buffer.getvalue()
+    assert with_serial(original, int.from_bytes(original[14:18], "little")) == original
 
 
 def test_clipped_samples_are_counted(tmp_path: Path) -> None:
@@ -86,7 +105,7 @@ def test_absent_file_and_non_finite_samples(tmp_path: Path) -> None:
 
 
 def test_formats() -> None:
-    assert [audio_format(name) for name in ("a.wav", "b.FLAC", "-")] == ["wav", "flac", "wav"]
+    assert [audio_format(name) for name in ("a.wav", "b.FLAC", "c.ogg", "-")] == ["wav", "flac", "ogg", "wav"]
     with pytest.raises(UsageError, match="cannot write mp3"):
         audio_format("song.mp3")
 

@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from hsmad_cli.errors import WeightsError
 from hsmad_cli.files import hub
-from hsmad_cli.files.checkpoint import file_sha256
+from hsmad_cli.files.checkpoint import file_sha256, latent_sha256, save_checkpoint
 
 
 @pytest.fixture
@@ -67,6 +68,10 @@ def test_by_sha256_shipped_or_beside_or_in_a_run_next_to_it(folder: Path, tmp_pa
     assert hub.find_by_sha256(file_sha256(codec), "vae", beside) == run / "copied.safetensors"
     with pytest.raises(WeightsError, match=r"made with vae weights of sha256 000000000000\.\.\."):
         hub.find_by_sha256("0" * 64, "vae", beside)
+    assert hub.find_by_sha256(file_sha256(codec), "vae", beside, named=codec) == codec
+    for named, message in ((folder / "old.safetensors", "was made with vae weights"), (run / "no", "no such file")):
+        with pytest.raises(WeightsError, match=message):
+            hub.find_by_sha256(file_sha256(codec), "vae", beside, named=named)
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '[{"name": 1}]', '[{"nome": "x"}]', '[{"name": "x"}]'])
@@ -99,3 +104,68 @@ def test_pulling_takes_no_pickle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         hub.pull("t5")
     (tmp_path / "model.safetensors").write_bytes(b"")
     assert hub.pull("t5") == tmp_path
+
+
+def save_codec(path: Path, encoder: float, decoder: float, mean: float = 0.0, **config: object) -> str:
+    path.parent.mkdir(exist_ok=True)
+    tensors = {"encoder.w": encoder, "decoder.w": decoder, "latent_mean": mean, "latent_variance": 1.0}
+    header = {"kind": "vae", "config": {"latent_channels": 8, **config}}
+    save_checkpoint(path, {name: torch.full((2,), value) for name, value in tensors.items()}, header)
+    return file_sha256(path)
+
+
+def test_the_sha256_of_latents_is_blind_to_the_decoder_only(tmp_path: Path) -> None:
+    changes = [{}, {"decoder": 9.0}, {"decoder_channels": [9]}, {"encoder": 9.0}, {"mean": 9.0}, {"dilations": [9]}]
+    for number, change in enumerate(changes):
+        save_codec(tmp_path / f"{number}.safetensors", **({"encoder": 1.0, "decoder": 2.0} | change))
+    first, *others = (latent_sha256(tmp_path / f"{number}.safetensors") for number in range(len(changes)))
+    assert [other == first for other in others] == [True, True, False, False, False]
+
+
+@pytest.fixture
+def codecs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """A denoiser's run, and next to it a codec, one with a better decoder, and one of other latents."""
+    monkeypatch.setenv(hub.ENVIRONMENT, str(tmp_path / "weights"))
+    paths = {name: tmp_path / "runs" / name / "vae.safetensors" for name in ("first", "later", "other")}
+    (tmp_path / "runs").mkdir()
+    for number, (name, path) in enumerate(paths.items()):
+        save_codec(path, encoder=5.0 if name == "other" else 1.0, decoder=float(number))
+    (tmp_path / "runs" / "denoiser").mkdir()
+    return paths | {"denoiser": tmp_path / "runs" / "denoiser" / "denoiser.safetensors"}
+
+
+def test_a_denoiser_is_served_by_every_codec_of_its_latents(codecs: dict[str, Path]) -> None:
+    header = {"codec_sha256": "0" * 64, "latent_sha256": latent_sha256(codecs["first"])}
+    beside = codecs["denoiser"]
+    assert hub.find_codec(header, beside) == codecs["first"]
+    assert hub.find_codec(header, beside, named=codecs["later"]) == codecs["later"]
+    codecs["first"].unlink()
+    assert hub.find_codec(header, beside) == codecs["later"]
+    with pytest.raises(WeightsError, match=r"other/vae.safetensors: .* was made with other latents"):
+        hub.find_codec(header, beside, named=codecs["other"])
+    codecs["later"].unlink()
+    with pytest.raises(WeightsError, match="was made with other latents"):
+        hub.find_codec(header, beside)
+
+
+def test_a_denoiser_that_names_a_file_only_takes_its_latents_from_that_file(codecs: dict[str, Path]) -> None:
+    header, beside = {"codec_sha256": file_sha256(codecs["first"])}, codecs["denoiser"]
+    assert hub.find_codec(header, beside) == codecs["first"]
+    assert hub.find_codec(header, beside, named=codecs["later"]) == codecs["later"]
+    with pytest.raises(WeightsError, match="was made with other latents"):
+        hub.find_codec(header, beside, named=codecs["other"])
+    with pytest.raises(WeightsError, match="does not say codec_sha256"):
+        hub.find_codec({}, beside)
+
+
+def test_the_default_codec_of_the_same_latents_comes_first(codecs: dict[str, Path]) -> None:
+    folder = hub.weights_folder()
+    rows = []
+    for decoder, name in ((7.0, "old"), (8.0, "new")):
+        path = folder / f"{name}.safetensors"
+        sha256 = save_codec(path, encoder=1.0, decoder=decoder)
+        row = {"name": name, "kind": "vae", "file": path.name, "sha256": sha256, "bytes": path.stat().st_size}
+        rows.append({**row, "default": name == "new"})
+    (folder / hub.INDEX).write_text(json.dumps(rows))
+    header = {"codec_sha256": rows[0]["sha256"], "latent_sha256": latent_sha256(codecs["first"])}
+    assert hub.find_codec(header, codecs["denoiser"]) == folder / "new.safetensors"

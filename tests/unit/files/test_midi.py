@@ -227,11 +227,17 @@ def test_beats_follow_the_time_signature() -> None:
     np.testing.assert_allclose(score.beats_s * 960, [0, 720, 1440, 1920, 2400])
 
 
-def test_a_fine_clock_is_thinned() -> None:
+def test_a_fine_clock_loses_nothing() -> None:
     score = read_midi(
-        song([on(0, 60), off(10_000_000, 60), on(20_000_000, 62), off(30_000_000, 62)], ticks_per_beat=30_000)
+        song([on(0, 60), off(10_000_000, 60), on(20_000_001, 62), off(30_000_000, 62)], ticks_per_beat=30_000)
     )
-    np.testing.assert_allclose(score.notes.onset_s, [0, 20_000_000 / 60_000], atol=1e-3)
+    np.testing.assert_allclose(score.notes.onset_s, [0, 20_000_001 / 60_000], rtol=1e-14)
+
+
+def test_a_note_keeps_the_program_that_it_was_struck_with() -> None:
+    score = read_midi(song([program(0, 10), on(0, 60), program(50, 20), off(100, 60), on(100, 60), off(200, 60)]))
+    assert score.notes.program.tolist() == [10, 20]
+    assert spans(score) == [(0, 100, 60), (100, 200, 60)]
 
 
 def test_a_song_of_27_hours_is_refused_at_once(tmp_path: Path) -> None:

@@ -124,6 +124,39 @@ def test_rotary_code_depends_on_the_distance_only() -> None:
     assert float(rotate(query, time_code(1, 16, 0, query, 5)).norm()) == pytest.approx(float(query.norm()))
 
 
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_products_at_inference_are_those_of_training(dilation: int) -> None:
+    """One product a neighbour, long ones in parts (1,028 inputs here), against one product of all that is stacked."""
+    x = random(2, 24, 257)
+    for layer in (Convolution(257, 3, 3, dilation).double(), Downsample(257, 3, 4).double()):
+        learning = layer(x)
+        with torch.inference_mode():
+            assert close(layer(x), learning.detach())
+
+
+@pytest.mark.parametrize("layer", [Convolution(384, 384, 3), Convolution(320, 320, 3, 2), Downsample(384, 320, 4)])
+@pytest.mark.parametrize(("first", "last"), [(192, 1536), (512, 704), (0, 48)])
+def test_a_block_has_the_bits_of_the_song_in_bfloat16(layer: torch.nn.Module, first: int, last: int) -> None:
+    """Sizes of the shipped model: sums of 1,152 and 3,072 products, which oneDNN cuts by the number of rows."""
+    width = layer.linear.in_features // (8 if isinstance(layer, Downsample) else 3)
+    x, margin = random(3, 1600, width).float(), 8
+    scale = 4 if isinstance(layer, Downsample) else 1
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        song, block = layer(x), layer(x[:, first:last])
+    inner = slice(margin // scale, (last - first - margin) // scale)
+    assert torch.equal(block[:, inner], song[:, first // scale : last // scale][:, inner])
+
+
+@pytest.mark.parametrize("start", [16, 80, 336])
+@pytest.mark.parametrize("window", [32, 64])
+def test_attention_in_a_block_has_the_bits_of_the_song_in_bfloat16(start: int, window: int) -> None:
+    query, key, value = (random(3, 800, 3, 64, seed=seed).bfloat16() for seed in range(3))
+    song = attend(query, key, value, time_code(800, 64, window, query))
+    block = attend(*(x[:, start:720] for x in (query, key, value)), time_code(720 - start, 64, window, query, start))
+    inner = slice(window, -window)
+    assert torch.equal(block[:, inner], song[:, start:720][:, inner])
+
+
 def test_an_item_alone_is_the_item_in_a_batch() -> None:
     attention = SelfAttention(16, 2).double()
     x = random(3, 70, 16)

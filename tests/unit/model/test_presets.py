@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -75,7 +76,14 @@ def transformer(_: Config, model: Denoiser) -> bool:
     return count(model, ConformerBlock) == 0 and blocks[0] == blocks[1] and 0.9 < sizes[0] / sizes[1] < 1.1
 
 
-CLAIMS |= {"no_skip": no_skip, "transformer": transformer}
+def scorer(config: Config, _: Denoiser) -> bool:
+    """Its text tower is that of the style encoder, its ear is wider."""
+    widths = zip(config.style.audio_channels, BASE.style.audio_channels, strict=True)
+    same = replace(config.style, audio_channels=BASE.style.audio_channels) == BASE.style
+    return same and all(ours > theirs for ours, theirs in widths)
+
+
+CLAIMS |= {"no_skip": no_skip, "transformer": transformer, "scorer": scorer}
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -85,7 +93,7 @@ def test_a_preset_does_what_its_name_says(name: str) -> None:
     assert CLAIMS[name](config, built(config))
 
 
-@pytest.mark.parametrize("name", sorted(set(preset_names()) - {"base", "tiny", "small"}))
+@pytest.mark.parametrize("name", sorted(set(preset_names()) - {"base", "tiny", "small", "scorer"}))
 def test_a_baseline_keeps_codec_style_encoder_and_training(name: str) -> None:
     parts = ("codec", "style", "train_vae", "train_style", "train_denoiser")
     for part in parts:

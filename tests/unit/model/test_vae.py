@@ -137,7 +137,19 @@ def test_running_statistics_begin_as_a_plain_average(tiny: VAE) -> None:
     torch.testing.assert_close(tiny.latent_variance, torch.full((8,), 6.0))
 
 
-def test_reconstruct_is_one_graph(tiny: VAE) -> None:
-    compiled = torch.compile(tiny.reconstruct, backend="eager", fullgraph=True, dynamic=False)
+@pytest.mark.parametrize("name", ["reconstruct", "reconstruct_frozen"])
+def test_reconstruct_is_one_graph(tiny: VAE, name: str) -> None:
+    reconstruct = getattr(tiny, name)
+    compiled = torch.compile(reconstruct, backend="eager", fullgraph=True, dynamic=False)
     audio, disturbance = 0.1 * noise(2, 2, 2 * HOP), 0.05 * noise(2, 2, 8)
-    torch.testing.assert_close(compiled(audio, disturbance)[0], tiny.reconstruct(audio, disturbance)[0])
+    torch.testing.assert_close(compiled(audio, disturbance), reconstruct(audio, disturbance))
+
+
+def test_the_decoder_alone_learns_from_the_latents_of_encode(tiny: VAE) -> None:
+    audio, disturbance = 0.1 * noise(2, 2, 3 * HOP), 0.05 * noise(2, 3, 8)
+    tiny.update_statistics(torch.full((8,), 0.3), torch.full((8,), 2.0))
+    result = tiny.reconstruct_frozen(audio, disturbance)
+    torch.testing.assert_close(result, tiny.decode(tiny.encode(audio) + disturbance))
+    result.square().sum().backward()
+    assert all(p.grad is None for p in tiny.encoder.parameters())
+    assert all(p.grad is not None for p in tiny.decoder.parameters())

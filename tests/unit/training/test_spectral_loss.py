@@ -10,10 +10,10 @@ import torch
 from hsmad_cli.training.spectral_loss import (
     SIZE_PAIRS,
     SpectralDistance,
-    band_weights,
     draw_sizes,
     loudness,
     relative_error,
+    third_octaves,
     three_signals,
     wave_distance,
 )
@@ -45,17 +45,20 @@ def test_silence_has_finite_values_and_gradients(size: int) -> None:
 
 
 def test_silence_instead_of_a_signal_costs_about_one() -> None:
-    complex_distance, _ = SpectralDistance(512, RATE)(torch.zeros(2, 2, 3000), signals(), LEFT)
+    complex_distance, magnitude, _ = SpectralDistance(512, RATE)(torch.zeros(2, 2, 3000), signals(), LEFT)
     assert 0.9 < complex_distance < 1.0
+    assert 0.9 < magnitude < 1.0
     assert 0.9 < wave_distance(torch.zeros(2, 2, 3000), signals()) < 1.0
 
 
 def test_the_wrong_phase_costs_more_than_the_wrong_level() -> None:
     distance = SpectralDistance(512, RATE)
-    inverted, _ = distance(-signals(), signals(), LEFT)
-    quieter, log_quieter = distance(0.5 * signals(), signals(), LEFT)
+    inverted, upright, _ = distance(-signals(), signals(), LEFT)
+    quieter, low, log_quieter = distance(0.5 * signals(), signals(), LEFT)
     assert inverted > 1.8
+    assert upright < 1e-6
     assert float(quieter) == pytest.approx(1 - math.sqrt(0.5), abs=0.03)
+    assert float(low) == pytest.approx(1 - math.sqrt(0.5), abs=0.03)
     assert float(log_quieter) == pytest.approx(math.log(2), abs=0.03)
 
 
@@ -75,11 +78,25 @@ def test_loudness_by_hand_and_its_floor() -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_half_of_the_weight_lies_below_five_kilohertz(size: int) -> None:
-    weights = band_weights(size, RATE)
-    low = torch.arange(size // 2 + 1) * RATE / size < 5000
-    assert float(weights[low].sum()) == pytest.approx(0.5, abs=1e-5)
-    assert float(weights.sum()) == pytest.approx(1.0, abs=1e-5)
+def test_every_bin_is_of_one_band_and_no_band_is_empty_or_wide(size: int) -> None:
+    bands = third_octaves(size, RATE)
+    assert torch.equal(bands.sum(1), torch.ones(size // 2 + 1))
+    hertz = torch.fft.rfftfreq(size, 1 / RATE)
+    for members in bands.bool().T:
+        first, last = hertz[members][[0, -1]]
+        assert last <= max(60.0, first) * 2 ** (1 / 3) * 1.26
+
+
+@pytest.mark.parametrize("gain", [1.0, 0.1])
+def test_lost_octaves_cost_their_share_of_all_however_quiet_they_are(gain: float) -> None:
+    spectra = torch.fft.rfft(signals())
+    high = torch.fft.rfftfreq(3000, 1 / RATE) > 2000
+    target, estimate = (torch.fft.irfft(spectra * torch.where(high, level, 1.0)) for level in (gain, 0.0))
+    scale = loudness(target)
+    distance = SpectralDistance(2048, RATE)
+    lost = (torch.fft.rfftfreq(2048, 1 / RATE) > 2000).float() @ distance.bands > 0
+    for value in distance(estimate / scale, target / scale, LEFT)[:2]:
+        assert float(value) == pytest.approx(float(lost.float().mean()), abs=0.1)
 
 
 def test_three_signals_are_mid_side_and_one_channel() -> None:

@@ -13,7 +13,8 @@ from hsmad_cli.model.style_encoder import AudioTextModel, BuiltinStyleEncoder
 from hsmad_cli.training.loop import train
 from hsmad_cli.training.parallel import Workers
 from hsmad_cli.training.randomness import Draw
-from hsmad_cli.training.stages.style import StyleStage, agreement, attribute_table, soft_cross_entropy
+from hsmad_cli.training.score_words import with_random_score_words
+from hsmad_cli.training.stages.style import StyleStage, agreement, attribute_table, by_score, soft_cross_entropy
 
 N_SAMPLES = 882 * 64
 WORDS = ["dark", "hum", "low", "noise", "tone", "white"]
@@ -55,6 +56,33 @@ def test_a_batch_holds_neighbours_in_order_of_score() -> None:
     again = stage.batch(0, Draw(0, 0))
     assert torch.equal(batch.tokens, again.tokens)
     assert torch.equal(batch.audio, again.audio)
+
+
+def test_the_order_of_score_says_where_each_score_begins() -> None:
+    order, first = by_score(["b", "a", "b", "c", "a"])
+    assert order.tolist() == [1, 4, 0, 2, 3]
+    assert first.tolist() == [0, 0, 2, 2, 4]
+
+
+def test_a_group_is_of_one_score() -> None:
+    """Three scores of four clips and groups of four: every group is exactly one score."""
+    stage = StyleStage(load_preset("tiny"), hum_and_noise(), WORDS)
+    ids = [name for name in "cab" for _ in range(4)]
+    stage.by_score, stage.score_first = by_score(ids)
+    stage.bank = range(12)
+    for seed in range(20):
+        clips = stage._clips(torch.Generator().manual_seed(seed)).tolist()
+        assert len(set(clips)) == 4
+        assert len({ids[clip] for clip in clips}) == 1
+
+
+def test_words_for_what_the_score_decides_are_made_random() -> None:
+    generator = torch.Generator().manual_seed(0)
+    said = {with_random_score_words("slow jazz in a minor key, in a church", generator) for _ in range(200)}
+    assert "fast jazz in major, in a church" in said
+    assert len(said) == 7 * 4
+    assert all(" jazz in " in text and text.endswith(", in a church") for text in said)
+    assert with_random_score_words("breakfast in C minor", generator) == "breakfast in C minor"
 
 
 def test_hum_and_noise_are_told_apart_after_a_few_steps(tmp_path: Path) -> None:

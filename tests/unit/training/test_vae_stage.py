@@ -6,9 +6,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from hsmad_cli.config import load_preset
+from hsmad_cli.model.discriminator import discriminator_loss
+from hsmad_cli.training.loop import Run
+from hsmad_cli.training.parallel import Workers
 from hsmad_cli.training.randomness import Draw
+from hsmad_cli.training.spectral_loss import loudness
 from hsmad_cli.training.stages.vae import (
     ADVERSARIAL_SHARE,
     FEATURE_SHARE,
@@ -100,6 +105,45 @@ def test_the_discriminator_joins_at_its_step_and_moves_after_the_codec() -> None
     assert list(stage().players) == ["vae"]
 
 
+def test_the_discriminator_learns_as_if_it_judged_afresh() -> None:
+    trained = stage(adversarial_from=1)
+    batch = trained.batch(1, Draw(0, 1))
+    trained.loss("vae", batch, 1)
+    loss, _ = trained.loss("discriminator", batch, 1)
+    loss.backward()
+    used = [p for p in trained.discriminator.parameters() if p.grad is not None]
+    gradients = [p.grad.clone() for p in used]
+    target = batch.audio / loudness(batch.audio)
+    with torch.no_grad():
+        estimate = trained.vae.reconstruct(batch.audio, batch.noise)[0] / loudness(batch.audio)
+    afresh = discriminator_loss(*(trained.discriminator(audio, batch.scales) for audio in (target, estimate)))
+    torch.testing.assert_close(loss, afresh)
+    for gradient, expected in zip(gradients, torch.autograd.grad(afresh, used), strict=True):
+        torch.testing.assert_close(gradient, expected, atol=1e-5, rtol=1e-3)
+
+
+def test_the_work_of_both_players_can_be_counted() -> None:
+    trained = stage(adversarial_from=1)
+    batch = trained.batch(1, Draw(0, 1))
+    with FlopCounterMode(display=False) as counter:
+        for player in trained.players:
+            trained.loss(player, batch, 1)[0].backward()
+    assert counter.get_flop_counts()["Discriminator"]
+
+
+def test_a_frozen_encoder_keeps_its_latents_while_both_others_learn() -> None:
+    trained = stage(adversarial_from=1, frozen=("encoder",), batch=2, crop_frames=8)
+    trained.vae.update_statistics(torch.full((8,), 0.3), torch.full((8,), 2.0))
+    run = Run(trained, trained.train, Workers(CPU), seed=0)
+    before = {name: tensor.clone() for name, tensor in trained.vae.state_dict().items()}
+    for _ in range(3):
+        run.advance(0.0)
+    after = run.ema.state_dict()
+    changed = {name.split(".")[0] for name, tensor in after.items() if not torch.equal(tensor, before[name])}
+    assert changed == {"decoder"}
+    assert run.meter.take()["discriminator/loss"] > 0
+
+
 def test_the_discriminators_gradients_get_their_shares(monkeypatch: pytest.MonkeyPatch) -> None:
     trained = stage(adversarial_from=1)
     batch = trained.batch(1, Draw(0, 1))
@@ -127,7 +171,7 @@ def test_sixty_steps_on_a_chord_lower_the_loss_by_a_third(monkeypatch: pytest.Mo
         torch.nn.utils.clip_grad_norm_(trained.vae.parameters(), 1.0)
         optimiser.step()
         losses.append(float(loss.detach()))
-    assert set(scalars) == {"complex", "log_magnitude", "wave"}
+    assert set(scalars) == {"complex", "magnitude", "log_magnitude", "wave"}
     assert sum(losses[-10:]) < 0.67 * sum(losses[:10])
 
 

@@ -63,4 +63,8 @@ class ToyStage:
 
 
 if __name__ == "__main__":
-    train(ToyStage(pause_s=0.02), CONFIG, Path(sys.argv[1]), workers=Workers.join("cpu"), resume=True)
+    workers = Workers.join("cpu")
+    try:
+        train(ToyStage(pause_s=0.02), CONFIG, Path(sys.argv[1]), workers=workers, resume=True)
+    finally:
+        workers.leave()

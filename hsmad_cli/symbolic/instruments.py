@@ -20,6 +20,6 @@ class Instrument:
 @functools.cache
 def instruments() -> tuple[Instrument, ...]:
     """The 128 programs, in order."""
-    text = (resources.files("hsmad_cli") / "datasets" / "instruments.toml").read_text(encoding="utf-8")
+    text = (resources.files("hsmad_cli") / "symbolic" / "instruments.toml").read_text(encoding="utf-8")
     rows = tomllib.loads(text)["program"]
     return tuple(Instrument(tuple(row["names"]), (row["range"][0], row["range"][1]), row["seat"]) for row in rows)

@@ -1,0 +1,46 @@
+"""The pictures of `hsmad benchmark --plot`: reference, codec and generated music of each clip, with what was heard."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hsmad_cli.errors import OutputError
+
+if TYPE_CHECKING:
+    from hsmad_cli.evaluation.benchmark import Hearing
+
+
+def pictures_in(folder: Path | None) -> Callable[[Hearing], object]:
+    """What draws a hearing into a PNG of this folder, which is made now; without a folder it does nothing."""
+    if folder is None:
+        return lambda hearing: None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot make the folder: {error.strerror}") from error
+    return lambda hearing: _draw(folder / f"{_name(hearing)}.png", hearing)
+
+
+def _name(hearing: Hearing) -> str:
+    """Set, clip, shift, judge and setting, as far as there are any, without what a file cannot be called."""
+    clip, setting = hearing.clip, hearing.setting
+    knobs = (setting.guidance, f"wh{setting.w_h:g}", f"ws{setting.w_s:g}", f"{setting.steps}") if setting else ()
+    return re.sub(r"[^\w.+-]+", "_", "-".join(filter(None, (clip.kind, clip.name, clip.shift, hearing.judge, *knobs))))
+
+
+def _draw(path: Path, hearing: Hearing) -> None:
+    from hsmad_cli.evaluation.benchmark import truth_of
+    from hsmad_cli.evaluation.note_scores import score_notes
+    from hsmad_cli.evaluation.plots import Panel, plot_renderings
+    from hsmad_cli.files.publish import write_bytes
+
+    truth = truth_of(hearing.clip, hearing.judge, hearing.heard)
+    panels = []
+    for role, audio in hearing.sounds.items():
+        f1 = score_notes(truth, hearing.heard[role], listed=0).onset.f1
+        title = f"{hearing.clip.name}: {role}, onset F1 {f1:.3f} by {hearing.judge}"
+        panels.append(Panel(title, audio, hearing.heard[role], truth))
+    write_bytes(path, plot_renderings(panels, hearing.clip.score.notes))

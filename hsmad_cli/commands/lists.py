@@ -1,0 +1,30 @@
+"""Options that take several values with commas between."""
+
+from __future__ import annotations
+
+from hsmad_cli.errors import UsageError
+
+
+def names_of(option: str, argument: str, known: tuple[str, ...]) -> list[str]:
+    """The names in a list, each once; raises UsageError for one that is not among the known."""
+    names = list(dict.fromkeys(name.strip() for name in argument.split(",")))
+    for name in names:
+        if name not in known:
+            raise UsageError(f"{option}: {name!r} is none of {', '.join(known)}")
+    return names
+
+
+def numbers_of(option: str, argument: str) -> list[float]:
+    """The numbers in a list, each once; raises UsageError."""
+    try:
+        return list(dict.fromkeys(float(number) for number in argument.split(",")))
+    except ValueError:
+        raise UsageError(f"{option}: {argument!r} is no list of numbers", f"{option} 1,2,4") from None
+
+
+def counts_of(option: str, argument: str) -> list[int]:
+    """The whole numbers from 1 on in a list, each once; raises UsageError."""
+    numbers = numbers_of(option, argument)
+    if any(number < 1 or number != int(number) for number in numbers):
+        raise UsageError(f"{option}: {argument!r} is no list of whole numbers from 1 on")
+    return [int(number) for number in numbers]

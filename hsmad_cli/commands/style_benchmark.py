@@ -1,0 +1,172 @@
+"""hsmad style-benchmark: do sounds have the style, or the programs, that were asked for?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from hsmad_cli.commands import judging, options
+from hsmad_cli.commands.benchmark import DEFAULT, SPLITS, guidance_grid, load_models
+from hsmad_cli.commands.benchmark_report import Report, targets_of, write_report
+from hsmad_cli.commands.benchmark_table import markdown_table
+from hsmad_cli.commands.console import Console
+from hsmad_cli.commands.lists import names_of
+from hsmad_cli.commands.references import load_synthesizer
+from hsmad_cli.commands.style_table import COLUMNS
+from hsmad_cli.errors import InputError, PartialError, UsageError, WeightsError
+
+if TYPE_CHECKING:
+    from hsmad_cli.datasets.recipes import Recipe
+
+JUDGE = "basic-pitch"
+Phrasing = Literal["trained", "held-out"]
+
+
+def style_benchmark(
+    pack: Annotated[Path, typer.Argument(metavar="PACK", help="A MIDI pack or a manifest.")],
+    soundfont: Annotated[Path, typer.Option("--soundfont", metavar="FILE", help="Renders the references.")],
+    scorer: Annotated[
+        str | None,
+        typer.Option("--scorer", metavar="NAME|FILE", help="A style checkpoint that judges; not the one that plays."),
+    ] = None,
+    styles: Annotated[
+        str, typer.Option("--styles", metavar="N|LIST", help="So many different styles, or these by name.")
+    ] = "20",
+    scores: Annotated[int, typer.Option("--scores", min=1, help="Scores, each played in every style.")] = 5,
+    seconds: Annotated[float, typer.Option("--seconds", min=1, help="Length of a clip.")] = 10.0,
+    start: Annotated[float, typer.Option("--start", min=0, help="Second of a score at which its clip begins.")] = 20.0,
+    split: options.Split = "unseen",
+    phrasing: Annotated[
+        Phrasing, typer.Option("--phrasing", help="Words that training knows, or those that it was never told.")
+    ] = "trained",
+    shuffled: Annotated[bool, typer.Option("--shuffled", help="Ask for another style than is scored: chance.")] = False,
+    families: Annotated[
+        bool, typer.Option("--families", help="Solo programs of the 16 GM families, without words, in place of styles.")
+    ] = False,
+    fit_soundfont: Annotated[
+        list[Path] | None,
+        typer.Option("--fit-soundfont", metavar="FILE", help="To learn the families by (default: --soundfont)."),
+    ] = None,
+    fit_scores: Annotated[
+        int, typer.Option("--fit-scores", min=2, help="Training scores to learn the families by.")
+    ] = 40,
+    wh: options.ScoreGuidances = f"{DEFAULT.w_h:g}",
+    ws: options.StyleGuidances = f"{DEFAULT.w_s:g}",
+    cfg: options.GuidanceModes = DEFAULT.guidance,
+    steps: options.StepCounts = f"{DEFAULT.steps}",
+    codec_only: options.CodecOnly = False,
+    min_reference_f1: options.LeastF1 = 0.4,
+    seed: options.Seed = 0,
+    weights: options.Weights = None,
+    codec: options.CodecFile = None,
+    style_encoder: options.StyleEncoderFile = None,
+    workers: options.JudgeProcesses = 1,
+    device: options.Device = "auto",
+    output: options.Figures = None,
+    markdown: options.Markdown = None,
+    as_json: options.FiguresJson = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Make the tables of style: is what was asked for what is heard, and are the notes played as well?
+
+    Unseen scores are orchestrated by the recipe of every style, rendered, and generated from the same notes and words
+    alone (--instruments free). A scorer that nobody plays by names the style of each sound among all: top 1, top 5.
+    With --families every score is played on one program of each GM family (--instruments midi, no words), and a
+    classifier of the scorer's embeddings names the family. LIST is values with commas between.
+    """
+    from hsmad_cli.commands.style_sounds import PromptedPlayers, StyleClips, family_classifier, family_clips
+    from hsmad_cli.datasets.excerpts import Choice
+    from hsmad_cli.datasets.manifest import read_manifest
+    from hsmad_cli.datasets.style_choice import own_words
+    from hsmad_cli.evaluation.benchmark import Benchmark
+    from hsmad_cli.evaluation.style_benchmark import Listener, summarise_styles
+    from hsmad_cli.evaluation.style_score import StyleScorer
+    from hsmad_cli.evaluation.transcriber import load_judge
+    from hsmad_cli.evaluation.workers import Workers
+    from hsmad_cli.files.checkpoint import file_sha256
+    from hsmad_cli.files.hub import find_weights
+
+    console = Console("style-benchmark", False, quiet, verbose)
+    settings = [] if codec_only else guidance_grid(wh, ws, cfg, steps)
+    names_of("--split", split, SPLITS)
+    recipes = _recipes_of(styles)
+    targets = targets_of(output, markdown, as_json)
+    where = judging.judge_device(device)
+    load_judge(JUDGE, where)
+    load_synthesizer(soundfont)
+    items = read_manifest(pack)
+    judge_file = find_weights(scorer, "scorer")
+    ears = StyleScorer.load(judge_file, where)
+    model, pipeline = load_models(weights, codec, style_encoder, device, codec_only)
+    if pipeline is not None:
+        _check_independent(judge_file, weights)
+    instruments, n_labels = ("midi", 16) if families else ("free", len(recipes))
+    choice = Choice(scores, seconds, start, split, seed)
+    report = Report(console, scores * n_labels)
+    about = {
+        "labels": "families" if families else "styles", "weights": pipeline and pipeline.sha256,
+        "codec": model.sha256, "scorer": file_sha256(judge_file), "soundfont": soundfont.name,
+        "instruments": instruments, "phrasing": phrasing, "shuffled": shuffled, **asdict(choice),
+        "min_reference_f1": min_reference_f1,
+    }  # fmt: skip
+    with Workers(workers) as pool:
+        if families:
+            fonts, learnt = fit_soundfont or [soundfont], Choice(fit_scores, seconds, start, "train", seed)
+            classifier = family_classifier(ears, items, learnt, fonts, pool, report.failed)
+            chosen = family_clips(items, choice, report.failed)
+        else:
+            classifier = ears.classifier({recipe.name: own_words(recipe) for recipe in recipes})
+            chosen = StyleClips(recipes, _phrases(recipes, phrasing), soundfont, shuffled).of(
+                items, choice, report.failed
+            )
+        players = PromptedPlayers(pool, soundfont, model, pipeline, instruments, seed)
+        listener = Listener(ears, classifier)
+        benchmark = Benchmark(players, settings, (JUDGE,), where)
+        try:
+            for row in benchmark.run(chosen, pool, report.done, report.failed, listener):
+                report.rows.append(listener.with_verdict(row))
+        finally:
+            if report.rows:
+                unknown = pipeline.style.unknown_words if pipeline else lambda text: []
+                table = summarise_styles(report.rows, n_labels, unknown, min_reference_f1)
+                figures = report.figures("style-benchmark", about, table)
+                write_report(console, figures, markdown_table(table, COLUMNS), targets, markdown)
+    if not report.rows:
+        raise InputError(f"{pack}: no score of the split {split} suits these styles", "see --styles and --split")
+    if report.failures:
+        raise PartialError(f"{len(report.failures)} failed, {report.n_done} done")
+
+
+def _recipes_of(argument: str) -> list[Recipe]:
+    """The styles that --styles counts or names."""
+    from hsmad_cli.datasets.recipes import recipes
+    from hsmad_cli.datasets.style_choice import different_styles
+
+    if argument.isdecimal():
+        if not 2 <= int(argument) <= len(recipes()):
+            raise UsageError(f"--styles: {argument} is not between 2 and {len(recipes())}")
+        return different_styles(int(argument))
+    by_name = {recipe.name: recipe for recipe in recipes()}
+    return [by_name[name] for name in names_of("--styles", argument, tuple(by_name))]
+
+
+def _phrases(recipes: list[Recipe], phrasing: Phrasing) -> dict[str, tuple[str, ...]]:
+    """What each style is asked by."""
+    from hsmad_cli.datasets.captions import held_out_phrases
+    from hsmad_cli.datasets.style_choice import own_words
+
+    held_out = held_out_phrases()
+    return {recipe.name: own_words(recipe) if phrasing == "trained" else held_out[recipe.name] for recipe in recipes}
+
+
+def _check_independent(scorer: Path, weights: str | None) -> None:
+    """Nobody is judged by the ears that he plays by."""
+    from hsmad_cli.files.checkpoint import file_sha256, read_header
+    from hsmad_cli.files.hub import find_weights
+
+    if read_header(find_weights(weights, "denoiser")).get("style_sha256") == file_sha256(scorer):
+        raise WeightsError(f"{scorer}: is the style encoder of these weights", "train another, with another --seed")

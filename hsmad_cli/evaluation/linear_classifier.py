@@ -1,0 +1,54 @@
+"""A linear classifier of embeddings, and the discriminant analysis that fits one in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+SHRINKAGE = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class LinearClassifier:
+    """Label k fits an embedding x [D] by weights[k] . x + bias[k]. weights: [K, D], bias: [K]."""
+
+    labels: tuple[str, ...]
+    weights: np.ndarray
+    bias: np.ndarray
+
+    def scores(self, embedding: np.ndarray) -> np.ndarray:
+        """How well each label fits an embedding [D]: [K]."""
+        return self.weights @ embedding + self.bias
+
+    def rank(self, embedding: np.ndarray, label: str) -> int:
+        """The place of a label among all, 1 where none fits better."""
+        scores = self.scores(embedding)
+        return 1 + int((scores > scores[self.labels.index(label)]).sum())
+
+    def name(self, embedding: np.ndarray) -> str:
+        """The label that fits best."""
+        return self.labels[int(self.scores(embedding).argmax())]
+
+
+def linear_discriminant(
+    labels: Sequence[str], embeddings: np.ndarray, classes: np.ndarray, shrinkage: float = SHRINKAGE
+) -> LinearClassifier:
+    """Fisher's discriminant of embeddings [N, D] of classes [N] (indices of labels), all equally likely beforehand.
+
+    The covariance S within classes is drawn towards a multiple of the identity by `shrinkage`, 0 to 1:
+    w_k = S^-1 mu_k, b_k = -mu_k . w_k / 2. Raises ValueError if a class has no examples, or none has two that differ.
+    """
+    missing = sorted(set(range(len(labels))) - set(classes.tolist()))
+    if missing:
+        raise ValueError(f"no example of {labels[missing[0]]}")
+    means = np.stack([embeddings[classes == k].mean(axis=0) for k in range(len(labels))])
+    within = embeddings - means[classes]
+    if not within.any():
+        raise ValueError(f"{len(embeddings)} examples of {len(labels)} classes, no two of a class differ")
+    covariance = within.T @ within / len(embeddings)
+    n_dimensions = len(covariance)
+    spherical = np.trace(covariance) / n_dimensions * np.eye(n_dimensions)
+    weights = np.linalg.solve((1 - shrinkage) * covariance + shrinkage * spherical, means.T).T
+    return LinearClassifier(tuple(labels), weights, -0.5 * (means * weights).sum(axis=1))

@@ -1,0 +1,48 @@
+"""A page to listen through a data set: a picture, a player and the captions of each clip, all in one file."""
+
+from __future__ import annotations
+
+import html
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SheetItem:
+    """A clip on the page. picture: PNG; sound: Ogg Vorbis."""
+
+    title: str
+    captions: Sequence[str]
+    picture: bytes
+    sound: bytes
+
+
+def listening_sheet(title: str, items: Iterable[SheetItem]) -> str:
+    """An HTML page that needs no other file."""
+    return PAGE.format(title=html.escape(title), sections="\n".join(map(_section, items)))
+
+
+def _section(item: SheetItem) -> str:
+    captions = "".join(f"<li>{html.escape(caption)}</li>" for caption in item.captions)
+    return (
+        f"<section><h2>{html.escape(item.title)}</h2>"
+        f'<img alt="spectrogram and notes" src="{_embedded(item.picture, "image/png")}">'
+        f'<audio controls preload="none" src="{_embedded(item.sound, "audio/ogg")}"></audio>'
+        f"<ul>{captions}</ul></section>"
+    )
+
+
+def _embedded(data: bytes, media_type: str) -> str:
+    return f"data:{media_type};base64,{b64encode(data).decode()}"
+
+
+PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>{title}</title>
+<style>body {{ font: 1rem sans-serif; max-width: 72rem; margin: 2rem auto }}
+img, audio {{ display: block; width: 100% }}
+section {{ margin: 2rem 0 }}</style>
+<h1>{title}</h1>
+{sections}
+</html>
+"""

@@ -1,0 +1,40 @@
+"""The pictures of a benchmark: one a clip and setting, named after them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hsmad_cli.commands.benchmark_plots import pictures_in
+from hsmad_cli.config import SampleConfig
+from hsmad_cli.errors import OutputError
+from hsmad_cli.evaluation.benchmark import Clip, Hearing
+from hsmad_cli.evaluation.note_scores import HeardNotes
+from hsmad_cli.symbolic.notes import NoteTable, Score
+
+
+@pytest.fixture
+def hearing() -> Hearing:
+    score = Score(NoteTable([0.2], [0.8], [60], [80], [0], [False], [0]))
+    sounds = {role: np.zeros((2, 44100), np.float32) for role in ("reference", "codec", "generated")}
+    notes = HeardNotes.from_rows([(0.2, 0.8, 60)], velocity=False)
+    return Hearing(
+        Clip("set/song no. 1", "piano", score, 1.0), "basic-pitch", SampleConfig(), sounds, dict.fromkeys(sounds, notes)
+    )
+
+
+def test_a_hearing_becomes_a_picture_with_a_panel_for_each_role(tmp_path: Path, hearing: Hearing) -> None:
+    pytest.importorskip("matplotlib")
+    pictures_in(tmp_path / "plots")(hearing)
+    (picture,) = (tmp_path / "plots").iterdir()
+    assert picture.name == "piano-set_song_no._1-basic-pitch-additive-wh4-ws2-8.png"
+    assert int.from_bytes(picture.read_bytes()[20:24]) == 100 * (1 + 3 * 4)
+
+
+def test_without_a_folder_nothing_is_drawn(tmp_path: Path, hearing: Hearing) -> None:
+    pictures_in(None)(hearing)
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot make the folder"):
+        pictures_in(tmp_path / "file" / "folder")

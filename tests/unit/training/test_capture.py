@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from toy import CONFIG, ToyStage
+
+from hsmad_cli.training.loop import Run
+from hsmad_cli.training.parallel import Workers
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
+
+
+class OnGPU(ToyStage):
+    """The toy with one player that moves in every step, on the GPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.players = {"model": self.players["model"].cuda()}
+
+    def batch(self, step, draw):
+        return super().batch(step, draw).cuda()
+
+
+def test_a_captured_run_takes_the_same_steps() -> None:
+    weights = []
+    for capture in (False, True):
+        run = Run(OnGPU(), replace(CONFIG, capture=capture), Workers(torch.device("cuda")), seed=0)
+        for _ in range(6):
+            run.advance(0.0)
+        weights.append(torch.cat([p.detach().flatten() for p in run.model.parameters()]))
+    torch.testing.assert_close(*weights, rtol=1e-5, atol=1e-6)
