@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import ctypes.util
 import functools
-import sys
+import io
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,7 +38,7 @@ def load_fluidsynth() -> ModuleType:
     """
     try:
         # pyfluidsynth looks for its library while it is imported, and prints its path where CI is set.
-        with _bundled_library_found(), contextlib.redirect_stdout(sys.stderr):
+        with _bundled_library_found(), contextlib.redirect_stdout(io.StringIO()):
             import fluidsynth
     except (ImportError, OSError) as error:
         raise HsmadError(f"FluidSynth cannot be loaded: {error}", _CURE) from error

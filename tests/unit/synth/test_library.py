@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import builtins
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -12,6 +15,13 @@ from hsmad_cli.synth.library import load_fluidsynth
 
 def test_the_library_loads_and_offers_what_pyfluidsynth_leaves_out() -> None:
     assert callable(load_fluidsynth().fluid_synth_write_float)
+
+
+def test_loading_is_silent_where_ci_is_set() -> None:
+    """pyfluidsynth prints the library's path there; a worker's log and a pipe of JSON stay clean."""
+    program = "from hsmad_cli.synth.library import load_fluidsynth; load_fluidsynth()"
+    loaded = subprocess.run([sys.executable, "-c", program], env={**os.environ, "CI": "1"}, capture_output=True)
+    assert (loaded.returncode, loaded.stdout, loaded.stderr) == (0, b"", b"")
 
 
 def test_without_a_library_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
