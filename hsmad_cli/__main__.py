@@ -1,4 +1,7 @@
-"""The command line: run the app, turn an HsmadError into one line, one hint and its exit code."""
+"""The command line: run the app, turn an HsmadError into one line, one hint and its exit code.
+
+Verbs are imported in `main`, so that Ctrl-C is met in good order while they load.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,6 @@ import signal
 import sys
 from collections.abc import Sequence
 
-import typer
-
-from hsmad_cli.commands.app import app, verb_of
-from hsmad_cli.commands.console import print_error
 from hsmad_cli.errors import HsmadError, Terminated
 
 INTERRUPTED = 130
@@ -25,31 +24,54 @@ def main(argv: Sequence[str] | None = None) -> int:
     141 the reader closed the pipe, 143 terminated.
     """
     arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
-    verb = verb_of(arguments)
+    verb = None
+    try:
+        from hsmad_cli.commands.app import verb_of
+
+        verb = verb_of(arguments)
+        return _guarded(arguments, verb)
+    except HsmadError as error:
+        return _failed(verb, str(error), error.hint, error.exit_code)
+    except KeyboardInterrupt:
+        return _failed(verb, "interrupted", None, INTERRUPTED)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        return _failed(verb, "not enough memory", "try a part of the input, or --device cpu", 1)
+    except BrokenPipeError:
+        _silence_stdout()
+        return READER_CLOSED
+
+
+def _guarded(arguments: list[str], verb: str | None) -> int:
+    """The exit code of a run; typer's errors end here."""
+    import typer
+
     try:
         _run(arguments)
         sys.stdout.flush()
     except typer.Exit as leaving:
         return leaving.exit_code
+    except typer.Abort as error:
+        raise KeyboardInterrupt from error
     except typer.TyperException as error:
         hint = f"see hsmad {verb} --help" if verb else "see hsmad --help"
-        return print_error(verb, error.format_message(), hint, error.exit_code)
-    except HsmadError as error:
-        return print_error(verb, str(error), error.hint, error.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
-        return print_error(verb, "interrupted", None, INTERRUPTED)
-    except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
-            raise
-        return print_error(verb, "not enough memory", "try a part of the input, or --device cpu", 1)
-    except BrokenPipeError:
-        _silence_stdout()
-        return READER_CLOSED
+        return _failed(verb, error.format_message().replace("Value error, ", ""), hint, error.exit_code)
     return 0
 
 
+def _failed(verb: str | None, message: str, hint: str | None, exit_code: int) -> int:
+    from hsmad_cli.commands.console import print_error
+
+    return print_error(verb, message, hint, exit_code)
+
+
 def _run(arguments: list[str]) -> None:
-    command = typer.main.get_command(app)
+    from typer.main import get_command
+
+    from hsmad_cli.commands.app import app
+
+    command = get_command(app)
     if COMPLETION in os.environ:
         command.main(arguments, prog_name="hsmad")
         return

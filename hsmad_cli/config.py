@@ -7,19 +7,22 @@ A preset is a TOML file whose tables are the fields of `Config`. A small diff fi
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from importlib import resources
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from hsmad_cli.errors import ConfigError
+from hsmad_cli.errors import ConfigError, UsageError
 
 T = TypeVar("T")
 
 Level = Literal["event", "local", "global"]
 LEVELS: tuple[Level, ...] = get_args(Level)
+WORD = re.compile(r"\s*[A-Za-z][\w.+-]*\s*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class UNetConfig:
 class StyleConfig:
     """Style encoder [2.4]: `builtin`, `clap` or `t5`; `width` is D of F_style. `audio_channels`: of the audio tower."""
 
-    encoder: str = "builtin"
+    encoder: Literal["builtin", "clap", "t5"] = "builtin"
     width: int = 256
     text_width: int = 192
     depth: int = 3
@@ -132,13 +135,21 @@ class DenoiserConfig:
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """How `sample` guides [2.5.2] and steps unless told otherwise: weights of score and style, mode, sampler."""
+    """How `sample` guides [2.5.2] and steps unless told otherwise: weights of score and style, mode, sampler.
+
+    Raises UsageError if a weight is negative or not finite.
+    """
 
     w_h: float = 4.0
     w_s: float = 2.0
     guidance: str = "additive"
     steps: int = 8
     sampler: str = "dpm_solver_2m"
+
+    def __post_init__(self) -> None:
+        for what, weight in (("score", self.w_h), ("style", self.w_s)):
+            if not (isfinite(weight) and weight >= 0):
+                raise UsageError(f"the guidance of the {what} is {weight:g}", "it is a number from 0 on, such as 4")
 
 
 @dataclass(frozen=True)
@@ -147,10 +158,11 @@ class TrainConfig:
 
     The run ends after `steps`, or after `seconds` of wall-clock time if that is not 0. The rate warms up over `warmup`
     steps, stays, and falls as a cosine over the last `decay` of the run (a fraction, 0 = never). If there is a test
-    metric, it is taken every `test_every` steps (0 = never). `compile` fuses kernels; `capture` replays a step whose
-    work never changes (the denoiser's) as a CUDA graph, on a GPU. `frozen` names parts of the model that keep the
-    weights of --init: with the codec's `encoder`, its latents and all denoisers trained on them stay valid.
-    `adversarial_from`, the step at which the discriminator joins (0 = never), and `latent_noise` are of the vae stage.
+    metric, it is taken every `test_every` steps (0 = never). `precision` bf16 is bfloat16 where the chip computes
+    in it, else float32. `compile` fuses kernels; `capture` replays a step whose work never changes (the denoiser's) as
+    a CUDA graph, on a GPU. `frozen` names parts of the model that keep the weights of --init: with the codec's
+    `encoder`, its latents and all denoisers trained on them stay valid. `adversarial_from`, the step at which the
+    discriminator joins (0 = never), and `latent_noise` are of the vae stage.
     """
 
     steps: int = 10_000
@@ -198,20 +210,26 @@ def preset_names() -> list[str]:
 def load_preset(name: str, changes: Sequence[str] = ()) -> Config:
     """The configuration of a shipped preset or of a TOML file, its `base` applied first, then `changes`.
 
-    A change is one line of TOML, such as `train_vae.batch = 8`. Raises ConfigError naming the file, table and key at
-    fault.
+    A change is as in `changed`. Raises ConfigError naming the file, table and key at fault.
     """
     return from_dict(Config, changed(_read_tables(name, ()), changes), where=f"preset {name}")
 
 
 def changed(tables: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
-    """The tables after lines of TOML such as `train_vae.batch = 8`; raises ConfigError."""
+    """The tables after lines of TOML such as `train_vae.batch = 8`, where words need no quotes; raises ConfigError."""
     for change in changes:
-        try:
-            tables = _merge(tables, tomllib.loads(change))
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{change!r} is no line of TOML: {error}", "e.g. train_vae.batch=8") from error
+        tables = _merge(tables, _read_change(change))
     return tables
+
+
+def _read_change(change: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(change)
+    except tomllib.TOMLDecodeError as error:
+        key, _, value = change.partition("=")
+        if WORD.fullmatch(value):
+            return _read_change(f'{key} = "{value.strip()}"')
+        raise ConfigError(f"{change!r} is no line of TOML: {error}", "e.g. train_vae.batch=8") from error
 
 
 def _read_tables(name: str, seen: tuple[str, ...]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from hsmad_cli.commands.fad import fad
 from hsmad_cli.commands.latency import latency
 from hsmad_cli.commands.listen import listen
 from hsmad_cli.commands.manifest import manifest
+from hsmad_cli.commands.musicgen import musicgen
 from hsmad_cli.commands.plot import plot
 from hsmad_cli.commands.render_srm import render_srm
 from hsmad_cli.commands.sample import sample
@@ -33,7 +34,7 @@ from hsmad_cli.commands.weights import app as weights
 
 VERBS: tuple[Callable[..., None], ...] = (
     sample, styles, caption, render_srm, encode, decode, synth, transcribe_eval, plot, listen, fad, clap_score,
-    codec_eval, benchmark, style_benchmark, manifest, dataset, check_dataset, train, doctor, latency,
+    codec_eval, benchmark, style_benchmark, musicgen, manifest, dataset, check_dataset, train, doctor, latency,
 )  # fmt: skip
 
 app = typer.Typer(name="hsmad", rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})

@@ -104,16 +104,17 @@ def benchmark(
         "weights": pipeline and pipeline.sha256, "codec": model.sha256, "soundfont": soundfont.name,
         "instruments": instruments, **asdict(choice), "min_reference_f1": min_reference_f1,
     }  # fmt: skip
+
+    def write() -> None:
+        figures = report.figures("benchmark", about, summarise_clips(report.rows, min_reference_f1))
+        write_report(console, figures, markdown_table(figures["table"]), targets, markdown)
+
     with Workers(workers) as pool:
         players = Players(pool, soundfont, model, pipeline, instruments, seed)
         chosen = clips_of(items, kinds, choice, shift, report.failed)
-        try:
+        with report.kept_by(write):
             for row in Benchmark(players, settings, judges, where).run(chosen, pool, report.done, report.failed, show):
                 report.rows.append(row)
-        finally:
-            if report.rows:
-                figures = report.figures("benchmark", about, summarise_clips(report.rows, min_reference_f1))
-                write_report(console, figures, markdown_table(figures["table"]), targets, markdown)
     if not report.rows:
         raise InputError(f"{pack}: no clip of {', '.join(kinds)} could be judged", "see --sets and --split")
     if report.failures:
@@ -126,7 +127,10 @@ def guidance_grid(wh: str, ws: str, cfg: str, steps: str) -> list[SampleConfig]:
     grid = [
         SampleConfig(w_h, styles[0] if mode == "joint" else w_s, mode, count)
         for mode, count, w_s, w_h in product(
-            names_of("--cfg", cfg, GUIDANCES), counts_of("--steps", steps), styles, numbers_of("--wh", wh)
+            names_of("--cfg", cfg, GUIDANCES),
+            counts_of("--steps", steps, options.MAX_STEPS),
+            styles,
+            numbers_of("--wh", wh),
         )
     ]
     return list(dict.fromkeys(grid))

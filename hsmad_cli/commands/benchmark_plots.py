@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,10 +26,15 @@ def pictures_in(folder: Path | None) -> Callable[[Hearing], object]:
 
 
 def _name(hearing: Hearing) -> str:
-    """Set, clip, shift, judge and setting, as far as there are any, without what a file cannot be called."""
+    """Set, clip, shift, judge and setting, as far as there are any, without what a file cannot be called.
+
+    A hash of them keeps apart what would be called the same.
+    """
     clip, setting = hearing.clip, hearing.setting
     knobs = (setting.guidance, f"wh{setting.w_h:g}", f"ws{setting.w_s:g}", f"{setting.steps}") if setting else ()
-    return re.sub(r"[^\w.+-]+", "_", "-".join(filter(None, (clip.kind, clip.name, clip.shift, hearing.judge, *knobs))))
+    words = re.sub(r"[^\w.+-]+", "_", "-".join(filter(None, (clip.kind, clip.name, clip.shift, hearing.judge, *knobs))))
+    exact = repr((clip.kind, clip.name, clip.shift, hearing.judge, setting))
+    return f"{words}-{sha256(exact.encode()).hexdigest()[:8]}"
 
 
 def _draw(path: Path, hearing: Hearing) -> None:

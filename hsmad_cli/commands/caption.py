@@ -15,7 +15,7 @@ def caption(
 ) -> None:
     """Say in words what a score plays: the prompt that sample takes without --style.
 
-    One line for each input, which is MIDI, or the npz of render-srm or encode.
+    One line for each input, which is MIDI, or the npz of render-srm or encode; several are named: NAME<TAB>CAPTION.
     """
     console = Console("caption", as_json)
 
@@ -26,7 +26,7 @@ def caption(
             raise named(error, source.name) from error
         console.report({"input": source.name, "caption": text})
         if not as_json:
-            print(text, flush=True)
+            print(text if len(inputs) == 1 else f"{source.name}\t{text}", flush=True)
 
     for_each(console, [Source(argument) for argument in inputs], work)
 

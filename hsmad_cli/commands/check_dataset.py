@@ -11,18 +11,27 @@ from hsmad_cli.commands import options
 from hsmad_cli.commands.console import Console
 from hsmad_cli.errors import InputError
 
+LISTENED_S, JPEG_QUALITY = 20, 60
+
 if TYPE_CHECKING:
+    import numpy as np
+
     from hsmad_cli.datasets.checks import Bar, ClipCheck, HeardClip
     from hsmad_cli.evaluation.listening_sheet import SheetItem
 
 
 def check_dataset(
-    folder: Annotated[Path, typer.Argument(metavar="BANK|SHARDS", help="What `hsmad dataset` made.")],
+    folder: Annotated[Path, typer.Argument(metavar="BANK|SHARDS|PACK", help="What `hsmad dataset` made.")],
     n_clips: Annotated[int, typer.Option("--clips", min=1, help="Clips to check, drawn at random.")] = 200,
     listen: Annotated[
-        Path | None, typer.Option("--listen", metavar="PAGE", help="Also write an HTML page to look and listen.")
+        Path | None,
+        typer.Option("--listen", metavar="PAGE", help="Also write an HTML page to look and listen (20 s a clip)."),
     ] = None,
     listened: Annotated[int, typer.Option("--listen-clips", min=1, help="Clips on that page.")] = 24,
+    annotations: Annotated[
+        bool,
+        typer.Option("--annotations", help="FOLDER is a MIDI pack or manifest: its annotations against its notes."),
+    ] = False,
     seed: options.Seed = 0,
     force: options.Force = False,
     as_json: options.Json = False,
@@ -36,6 +45,9 @@ def check_dataset(
     from hsmad_cli.files.publish import check_absent, write_output
 
     console = Console("check-dataset", as_json, quiet)
+    if annotations:
+        _check_annotations(console, folder, n_clips, seed)
+        return
     if listen is not None:
         check_absent(listen, force)
     clips = open_clips(folder)
@@ -58,6 +70,25 @@ def check_dataset(
     missed = [f"{each.name}: {each.value:.3g}" for each in found if not each.is_met]
     if missed:
         raise InputError(f"{folder}: {len(missed)} of {len(found)} bars missed: {'; '.join(missed)}")
+
+
+def _check_annotations(console: Console, source: Path, n_songs: int, seed: int) -> None:
+    """Of the annotated songs, `n_songs` at random: a line a folder of scores."""
+    from hsmad_cli.datasets.annotations import by_collection
+    from hsmad_cli.datasets.checks import drawn
+    from hsmad_cli.datasets.manifest import read_manifest
+
+    items = [item for item in read_manifest(source) if item.chords is not None]
+    if not items:
+        raise InputError(f"{source}: no score has a .chords.lab beside it", "name a pack whose chords are annotated")
+    chosen = [items[index] for index in drawn(len(items), n_songs, seed)]
+    with console.progress("checking", len(chosen)) as bar:
+        found = by_collection(chosen, bar.update)
+    console.report(found)
+    if not console.as_json:
+        for name, shares in found.items():
+            figures = (f"{key} {'-' if value is None else f'{value:.4g}'}" for key, value in shares.items())
+            print("\t".join([name, *figures]))
 
 
 def _report(checks: list[ClipCheck], found: list[Bar]) -> dict[str, Any]:
@@ -87,9 +118,31 @@ def _print(checks: list[ClipCheck], found: list[Bar]) -> None:
 def _sheet_item(clip: HeardClip) -> SheetItem:
     from hsmad_cli.evaluation.listening_sheet import SheetItem
     from hsmad_cli.evaluation.plots import Panel, plot_renderings
-    from hsmad_cli.files.audio import encode_audio
 
-    audio = clip.audio.T / 32768
+    audio = clip.audio[: LISTENED_S * clip.sample_rate]
     title = f"clip {clip.index}: {clip.recipe}"
-    sound, _ = encode_audio(audio, clip.sample_rate, "ogg")
-    return SheetItem(title, clip.captions, plot_renderings([Panel(title, audio)], clip.notes), sound)
+    picture = plot_renderings([Panel(title, audio.T / 32768)], clip.notes)
+    return SheetItem(title, clip.captions, _jpeg(picture), _mp3(audio, clip.sample_rate))
+
+
+def _jpeg(png: bytes) -> bytes:
+    """A picture at half the size; Pillow comes with matplotlib."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    buffer = BytesIO()
+    Image.open(BytesIO(png)).convert("RGB").reduce(2).save(buffer, format="JPEG", quality=JPEG_QUALITY)
+    return buffer.getvalue()
+
+
+def _mp3(pcm: np.ndarray, sample_rate: int) -> bytes:
+    """An MP3 file with int16 [samples, 2]."""
+    from io import BytesIO
+
+    import soundfile
+
+    buffer = BytesIO()
+    form = {"format": "MP3", "subtype": "MPEG_LAYER_III", "bitrate_mode": "CONSTANT", "compression_level": 0.85}
+    soundfile.write(buffer, pcm, sample_rate, **form)
+    return buffer.getvalue()

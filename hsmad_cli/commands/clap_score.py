@@ -9,8 +9,8 @@ import typer
 
 from hsmad_cli.commands import options
 from hsmad_cli.commands.console import Console
-from hsmad_cli.commands.jobs import Source, named
-from hsmad_cli.errors import InputError, PartialError
+from hsmad_cli.commands.jobs import Source, for_each, named
+from hsmad_cli.errors import InputError
 
 
 def clap_score(
@@ -32,18 +32,14 @@ def clap_score(
 
     console = Console("clap-score", as_json, quiet, verbose)
     clap = Clap(model or pulled_folder("clap"), choose_device(device).type)
-    failed = 0
-    for source in map(Source, inputs):
+
+    def work(source: Source) -> None:
         try:
             scores = clap_scores(clap, read_audio(source.content()), texts)
         except InputError as error:
-            if len(inputs) == 1:
-                raise named(error, source.name) from error
-            console.warn(str(named(error, source.name)))
-            failed += 1
-            continue
+            raise named(error, source.name) from error
         console.report({"input": source.name, "scores": dict(zip(texts, scores, strict=True))})
         if not as_json:
             print("\t".join([source.name, *(f"{score:.4f}" for score in scores)]))
-    if failed:
-        raise PartialError(f"{failed} of {len(inputs)} inputs failed, {len(inputs) - failed} done")
+
+    for_each(console, [Source(argument) for argument in inputs], work)

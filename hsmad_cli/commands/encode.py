@@ -80,6 +80,7 @@ def _encode_sound(console: Console, job: Job, codec: Codec) -> Mapping[str, Any]
         "kind": "latent",
         "codec": codec.name,
         "codec_sha256": codec.sha256,
+        "latent_sha256": codec.latent_sha256,
         "frame_rate": codec.frame_rate,
         "sample_rate": codec.sample_rate,
         "n_samples": n_samples,

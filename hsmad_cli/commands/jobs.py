@@ -142,6 +142,18 @@ def _jobs_in_folder(sources: Sequence[Source], folder: Path, suffix: str, force:
     return jobs
 
 
+def check_target(target: str, force: bool) -> None:
+    """Refuse, before the work that fills it, an output in no folder, or one that exists unless `force`."""
+    from hsmad_cli.files.publish import check_absent
+
+    if target == STDOUT:
+        return
+    path = Path(target)
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: no such folder", f"make {path.parent} first")
+    check_absent(path, force)
+
+
 def run_jobs(console: Console, jobs: Sequence[Job], work: Callable[[Job], Mapping[str, Any]]) -> None:
     """Do every job; with several, an input, number or output that is bad is named and counted, and the rest is done."""
     for_each(console, jobs, lambda job: _run_job(console, job, work))
@@ -163,11 +175,8 @@ def for_each(console: Console, items: Sequence[T], work: Callable[[T], object]) 
 
 
 def _run_job(console: Console, job: Job, work: Callable[[Job], Mapping[str, Any]]) -> None:
-    from hsmad_cli.files.publish import check_absent
-
     try:
-        if not job.to_stdout:
-            check_absent(Path(job.target), job.replace)
+        check_target(job.target, job.replace)
         values = work(job)
     except (InputError, NonFiniteError) as error:
         raise named(error, job.source.name) from error

@@ -15,7 +15,7 @@ from hsmad_cli.errors import InputError, UsageError
 
 
 def listen(
-    action: Annotated[Literal["make", "score"], typer.Argument(metavar="make|score", show_default=False)],
+    action: Annotated[Literal["make", "score"], typer.Argument(metavar="ACTION", show_default=False)],
     inputs: Annotated[
         list[str],
         typer.Argument(metavar="INPUT...", help="make: SYSTEM=FOLDER ...; score: key.json ratings.json ..."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 from hsmad_cli.errors import UsageError
 
 
@@ -15,16 +17,19 @@ def names_of(option: str, argument: str, known: tuple[str, ...]) -> list[str]:
 
 
 def numbers_of(option: str, argument: str) -> list[float]:
-    """The numbers in a list, each once; raises UsageError."""
+    """The finite numbers in a list, each once; raises UsageError."""
     try:
-        return list(dict.fromkeys(float(number) for number in argument.split(",")))
+        numbers = list(dict.fromkeys(float(number) for number in argument.split(",")))
     except ValueError:
-        raise UsageError(f"{option}: {argument!r} is no list of numbers", f"{option} 1,2,4") from None
+        numbers = []
+    if not numbers or not all(map(isfinite, numbers)):
+        raise UsageError(f"{option}: {argument!r} is no list of numbers", f"{option} 1,2,4")
+    return numbers
 
 
-def counts_of(option: str, argument: str) -> list[int]:
-    """The whole numbers from 1 on in a list, each once; raises UsageError."""
+def counts_of(option: str, argument: str, most: int) -> list[int]:
+    """The whole numbers from 1 to `most` in a list, each once; raises UsageError."""
     numbers = numbers_of(option, argument)
-    if any(number < 1 or number != int(number) for number in numbers):
-        raise UsageError(f"{option}: {argument!r} is no list of whole numbers from 1 on")
+    if any(not 1 <= number <= most or number != int(number) for number in numbers):
+        raise UsageError(f"{option}: {argument!r} is no list of whole numbers from 1 to {most}")
     return [int(number) for number in numbers]

@@ -35,8 +35,8 @@ def manifest(
     """
     from hsmad_cli.datasets.layouts import checked, list_folder
     from hsmad_cli.datasets.manifest import write_manifest
-    from hsmad_cli.datasets.workers import available_cores
     from hsmad_cli.files.publish import write_output
+    from hsmad_cli.processes import available_cores
 
     console = Console("manifest", as_json, quiet)
     layout, listing = list_folder(folder)

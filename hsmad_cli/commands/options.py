@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+MAX_STEPS = 1000
+
 Inputs = Annotated[list[str], typer.Argument(metavar="INPUT", help="Input files; - is stdin.", show_default=False)]
 Output = Annotated[
     str | None,
@@ -35,7 +37,12 @@ Gain = Annotated[float, typer.Option("--gain", metavar="DB", help="Louder or sof
 Instruments = Literal["free", "midi"]
 MaxMinutes = Annotated[float, typer.Option("--max-minutes", min=0, help="Refuse scores that are longer.")]
 
-Split = Annotated[str, typer.Option("--split", help="unseen (validation, test and tier B), train, validation or test.")]
+Split = Annotated[
+    str,
+    typer.Option(
+        "--split", help="unseen (all but train; of tier B all but an official train), train, validation or test."
+    ),
+]
 ScoreGuidances = Annotated[str, typer.Option("--wh", metavar="LIST", help="Guidance of the score.")]
 StyleGuidances = Annotated[str, typer.Option("--ws", metavar="LIST", help="Guidance of the style.")]
 GuidanceModes = Annotated[str, typer.Option("--cfg", metavar="LIST", help="How the two are combined.")]

@@ -12,6 +12,7 @@ import typer
 from hsmad_cli.commands import options
 from hsmad_cli.commands.console import Console
 from hsmad_cli.commands.jobs import Job, Source, plan_jobs, run_jobs, with_takes
+from hsmad_cli.commands.prompt_words import with_suggestions
 from hsmad_cli.config import SampleConfig
 from hsmad_cli.errors import UsageError
 
@@ -39,7 +40,9 @@ def sample(
     cfg: Annotated[
         Literal["additive", "nested", "anchored", "joint"], typer.Option("--cfg", help="How the two are combined.")
     ] = DEFAULT.guidance,  # type: ignore[assignment]
-    steps: Annotated[int, typer.Option("--steps", min=1, max=1000, help="More is better and slower.")] = DEFAULT.steps,
+    steps: Annotated[
+        int, typer.Option("--steps", min=1, max=options.MAX_STEPS, help="More is better and slower.")
+    ] = DEFAULT.steps,
     sampler: Annotated[Literal["dpm", "ddim"], typer.Option("--sampler", help="DPM-Solver++(2M) or DDIM.")] = "dpm",
     instruments: Annotated[
         options.Instruments | None,
@@ -91,10 +94,12 @@ def sample(
     shown = instruments or ("midi" if style is None else "free")
     load = cache(lambda: _load(console, weights, device))
     encode = lru_cache(1)(lambda source: _encode(console, source, load(), shown, max_minutes))
+    tell_unknown = cache(lambda: _tell_unknown(console, load(), style or ""))
 
     def work(job: Job) -> Mapping[str, Any]:
         from dataclasses import asdict
 
+        tell_unknown()
         score, pipeline, take_seed = encode(job.source), load(), seed + job.take
         words = score.caption if style is None else style
         with console.following(job.source.name, parts=2) as bar:
@@ -104,10 +109,7 @@ def sample(
         gain_db = _full_scale_db(audio) if gain is None else gain
         audio *= 10 ** (gain_db / 20)
         clipped = write_audio(job.target, audio, pipeline.codec.sample_rate, written_as, job.replace)
-        unknown = pipeline.style.unknown_words(words)
         console.warn_clipped(job.source.name, clipped, audio.size)
-        if unknown:
-            console.warn(f"{job.source.name}: words the style encoder never saw: {', '.join(unknown)}")
         return {
             "seconds": audio.shape[1] / pipeline.codec.sample_rate,
             "seed": take_seed,
@@ -118,7 +120,7 @@ def sample(
             "ledger": asdict(score.ledger),
             "gain_db": gain_db,
             "clipped_samples": clipped,
-            "unknown_words": unknown,
+            "unknown_words": pipeline.style.unknown_words(words),
         }
 
     run_jobs(console, jobs, work)
@@ -135,6 +137,13 @@ def _load(console: Console, weights: str | None, device: str) -> Pipeline:
     pipeline = Pipeline.load(weights, device)
     console.detail(f"weights {pipeline.sha256[:12]} on {pipeline.device}")
     return pipeline
+
+
+def _tell_unknown(console: Console, pipeline: Pipeline, prompt: str) -> None:
+    unknown = pipeline.style.unknown_words(prompt)
+    if unknown:
+        told = with_suggestions(unknown, pipeline.style.unknown_words)
+        console.warn(f"words the style encoder never saw: {told}")
 
 
 def _encode(console: Console, source: Source, pipeline: Pipeline, shown: str, max_minutes: float) -> EncodedScore:

@@ -47,11 +47,8 @@ def read_encoded(source: Source, pipeline: Pipeline, instruments: str, max_minut
 
 
 def report_ledger(console: Console, name: str, ledger: Ledger) -> None:
-    """One line on stderr about the notes that were repaired or dropped, if any."""
-    parts = [
-        f"{sum(counts.values())} {what} ({', '.join(f'{reason}: {n}' for reason, n in counts.items())})"
-        for what, counts in (("dropped", ledger.dropped), ("repaired", ledger.repaired))
-        if counts
-    ]
-    if parts:
-        console.say(f"{name}: of {ledger.read} notes {', '.join(parts)}")
+    """A line on stderr about the notes that were dropped, if any; with -v one about those that were repaired."""
+    for what, counts, tell in (("dropped", ledger.dropped, console.say), ("repaired", ledger.repaired, console.detail)):
+        if counts:
+            reasons = ", ".join(f"{reason}: {n}" for reason, n in counts.items())
+            tell(f"{name}: of {ledger.read} notes {sum(counts.values())} {what} ({reasons})")

@@ -113,6 +113,13 @@ def style_benchmark(
         "instruments": instruments, "phrasing": phrasing, "shuffled": shuffled, **asdict(choice),
         "min_reference_f1": min_reference_f1,
     }  # fmt: skip
+
+    def write() -> None:
+        unknown = pipeline.style.unknown_words if pipeline else lambda text: []
+        table = summarise_styles(report.rows, n_labels, unknown, min_reference_f1)
+        figures = report.figures("style-benchmark", about, table)
+        write_report(console, figures, markdown_table(table, COLUMNS), targets, markdown)
+
     with Workers(workers) as pool:
         if families:
             fonts, learnt = fit_soundfont or [soundfont], Choice(fit_scores, seconds, start, "train", seed)
@@ -126,15 +133,9 @@ def style_benchmark(
         players = PromptedPlayers(pool, soundfont, model, pipeline, instruments, seed)
         listener = Listener(ears, classifier)
         benchmark = Benchmark(players, settings, (JUDGE,), where)
-        try:
+        with report.kept_by(write):
             for row in benchmark.run(chosen, pool, report.done, report.failed, listener):
                 report.rows.append(listener.with_verdict(row))
-        finally:
-            if report.rows:
-                unknown = pipeline.style.unknown_words if pipeline else lambda text: []
-                table = summarise_styles(report.rows, n_labels, unknown, min_reference_f1)
-                figures = report.figures("style-benchmark", about, table)
-                write_report(console, figures, markdown_table(table, COLUMNS), targets, markdown)
     if not report.rows:
         raise InputError(f"{pack}: no score of the split {split} suits these styles", "see --styles and --split")
     if report.failures:

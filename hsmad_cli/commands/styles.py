@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
+from itertools import chain
 from typing import Annotated
 
 import typer
 
 from hsmad_cli.commands import options
 from hsmad_cli.commands.console import Console
+from hsmad_cli.commands.prompt_words import UnknownWords, learnt_names, with_suggestions
 
 
 def styles(
@@ -18,40 +19,29 @@ def styles(
 ) -> None:
     """List the words that --style has learnt, or check a prompt.
 
-    Without TEXT: styles, instruments, places and more by group, as far as these weights were trained on them.
-    With TEXT: the words of it that the style encoder never saw.
+    Without TEXT: styles, instruments, places and more, as far as these weights were trained on them; a line says what
+    one is called, the usual name first. With TEXT: the words of it that the style encoder never saw.
     """
     from hsmad_cli.pipeline import Pipeline
 
     console = Console("styles", as_json)
     unknown_words = Pipeline.load(weights, "cpu").style.unknown_words
     if text is not None:
-        _check(console, text, unknown_words(text))
+        _check(console, text, unknown_words)
         return
-    learnt = {name: [text for text in phrases if not unknown_words(text)] for name, phrases in _lexicon().items()}
-    groups = {name: phrases for name, phrases in learnt.items() if phrases}
-    console.report(groups)
+    learnt = learnt_names(unknown_words)
+    console.report({group: list(dict.fromkeys(chain.from_iterable(things))) for group, things in learnt.items()})
     if not as_json:
-        for group, phrases in groups.items():
-            print(f"{group}: {', '.join(phrases)}")
+        print("\n\n".join("\n".join([group, *map(_line, things)]) for group, things in learnt.items()))
 
 
-def _lexicon() -> dict[str, list[str]]:
-    """All phrases that captions are made of, by group, each once."""
-    from hsmad_cli.datasets.recipes import recipes
-    from hsmad_cli.symbolic.instruments import instruments
-    from hsmad_cli.symbolic.words import words
-
-    tables = {name: table.values() for name, table in words().items() if isinstance(table, dict)}
-    lists = {
-        "styles": [recipe.words for recipe in recipes()],
-        "instruments": [instrument.names for instrument in instruments()],
-        **tables,
-    }
-    return {name: list(dict.fromkeys(itertools.chain.from_iterable(phrases))) for name, phrases in lists.items()}
+def _line(names: tuple[str, ...]) -> str:
+    usual, *others = names
+    return f"  {usual}: {', '.join(others)}" if others else f"  {usual}"
 
 
-def _check(console: Console, text: str, unknown: list[str]) -> None:
+def _check(console: Console, text: str, unknown_words: UnknownWords) -> None:
+    unknown = unknown_words(text)
     console.report({"text": text, "unknown_words": unknown})
     if not console.as_json:
-        print(f"never seen: {', '.join(unknown)}" if unknown else "all words are known")
+        print(f"never seen: {with_suggestions(unknown, unknown_words)}" if unknown else "all words are known")

@@ -92,33 +92,32 @@ def train(
     if refresh and stage == "style":
         raise UsageError("the style stage learns from a fixed bank", "leave out --refresh")
     config, settings = _settings(load_preset(preset, change or ()), stage, steps, seconds, batch)
-    workers = Workers.join(str(choose_device(device)))
-    plan = plan_of_bank(data, config, seed, hours, soundfont or ()) if refresh else None
-    bank = prepare_bank(data, config, workers, seed, hours, soundfont or (), cache)
-    trained = build_stage(stage, config, bank, workers, seed, codec, style_encoder, replaceable=refresh > 0)
-    about = {"data": str(data), "bank": bank.name, "preset": config.name, "refresh": refresh}
-    refresher = build_refresher(trained, config, plan, workers, refresh, codec, style_encoder) if plan else None
-    try:
-        if profile:
-            print("\n".join(measure(Run(trained, settings, workers, seed), profile).lines()))
-            return
-        run_training(
-            trained,
-            settings,
-            output,
-            workers=workers,
-            seed=seed,
-            resume=resume,
-            init=init,
-            about=about,
-            between=refresher.poll if refresher else lambda step: None,
-            log=console.say,
-        )
-    finally:
-        if refresher:
-            refresher.close()
-            console.say(f"{refresher.taken} clips replaced, {refresher.left_out} left out as too full")
-        workers.leave()
+    with Workers.join(str(choose_device(device))) as workers:
+        plan = plan_of_bank(data, config, seed, hours, soundfont or ()) if refresh else None
+        bank = prepare_bank(data, config, workers, seed, hours, soundfont or (), cache)
+        trained = build_stage(stage, config, bank, workers, seed, codec, style_encoder, replaceable=refresh > 0)
+        about = {"data": str(data), "bank": bank.name, "preset": config.name, "refresh": refresh}
+        refresher = build_refresher(trained, config, plan, workers, refresh, codec, style_encoder) if plan else None
+        try:
+            if profile:
+                print("\n".join(measure(Run(trained, settings, workers, seed), profile).lines()))
+                return
+            run_training(
+                trained,
+                settings,
+                output,
+                workers=workers,
+                seed=seed,
+                resume=resume,
+                init=init,
+                about=about,
+                between=refresher.poll if refresher else lambda step: None,
+                log=console.say,
+            )
+        finally:
+            if refresher:
+                refresher.close()
+                console.say(f"{refresher.taken} clips replaced, {refresher.left_out} left out as too full")
 
 
 def _settings(

@@ -48,8 +48,11 @@ def list_weights(as_json: options.Json = False) -> None:
 
 
 @app.command()
-def pull(names: Annotated[list[str], typer.Argument(metavar="NAME", help="clap, t5, encodec or dac.")]) -> None:
-    """Fetch published weights from the hub into the local cache. Nothing else in hsmad downloads anything."""
+def pull(names: Annotated[list[str], typer.Argument(metavar="NAME", help="As `hsmad weights list` calls it.")]) -> None:
+    """Fetch published weights from the hub into the local cache. Nothing else in hsmad downloads anything.
+
+    Their licences are their authors': `hsmad weights list` names them.
+    """
     from hsmad_cli.files.hub import pull as fetch
 
     console = Console("weights")

@@ -15,6 +15,7 @@ from hsmad_cli.symbolic.notes import HIGHEST_PITCH, LOWEST_PITCH, NoteTable, Sco
 RESTRIKE_S = 0.25
 SHORTEST_S = 0.03
 FLAT_VELOCITIES = 8
+UNEVENNESS = (2.0, 16.0)
 EXACT_CHORDS = 0.3
 _ROOTS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 _STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
@@ -219,16 +220,24 @@ def curve_velocities(score: Score, exponent: float) -> Score:
 
 
 def phrase_velocities(score: Score, generator: np.random.Generator) -> Score:
-    """Dynamics as people play them: phrases swell, beats and top notes are stressed, each note differs a little."""
+    """Dynamics as people play them: phrases swell, beats and top notes are stressed, the melody most of all."""
     notes = score.notes
     swell = np.zeros(len(notes))
     for period in generator.uniform(4.0, 18.0, 3):
         swell += np.sin(2 * np.pi * (notes.onset_s / period + generator.uniform()))
     velocity = notes.velocity + generator.uniform(3, 9) * swell
     velocity += generator.uniform(0, 8) * _on_beat(notes.onset_s, score.beats_s)
-    velocity += generator.uniform(0, 10) * (_is_top(notes) - 0.5)
-    velocity += generator.normal(0.0, generator.uniform(1, 5), len(notes))
-    return _with_velocity(score, velocity + generator.uniform(-22, 12))
+    velocity += generator.uniform(0, 24) * (_is_top(notes) - 0.5)
+    return _with_velocity(score, velocity + generator.uniform(-28, 12))
+
+
+def uneven_velocities(score: Score, generator: np.random.Generator) -> Score:
+    """Each note louder or softer than written by chance, with a standard deviation of 2 to 16.
+
+    Nothing but the note's own velocity tells how loud it is then.
+    """
+    deviation = np.exp(generator.uniform(*np.log(UNEVENNESS)))
+    return _with_velocity(score, score.notes.velocity + generator.normal(0.0, deviation, len(score.notes)))
 
 
 def _with_velocity(score: Score, velocity: np.ndarray) -> Score:

@@ -18,13 +18,13 @@ from hsmad_cli.datasets.factory import VERSION, Engines, FactoryOptions, Plan, c
 from hsmad_cli.datasets.manifest import choose, read_manifest
 from hsmad_cli.datasets.shards import TABLE, Shards
 from hsmad_cli.datasets.sheets import Rates, Sheet, sheet_of
-from hsmad_cli.datasets.workers import available_cores, in_order
+from hsmad_cli.datasets.workers import in_order
 from hsmad_cli.errors import InputError, OutputError
+from hsmad_cli.processes import available_cores
 from hsmad_cli.synth.soundfonts import find_soundfont
 
 Progress = Callable[[int, int], None]
 
-_PACKAGE = Path(__file__).parents[1]
 _PACKAGE = Path(__file__).parents[1]
 
 

@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice, zip_longest
+from pathlib import Path
 
 from hsmad_cli.datasets import augment
 from hsmad_cli.datasets.manifest import Item
+from hsmad_cli.datasets.scores import read_score
 from hsmad_cli.errors import InputError
-from hsmad_cli.files.midi import read_midi
 from hsmad_cli.symbolic.notes import NoteTable, Score
 
 SETS = ("piano", "ensembles", "bands", "drums")
@@ -33,7 +34,7 @@ class Excerpt:
 class Choice:
     """Which excerpts: `n` of a set at most, `seconds` long (None: whole scores) from `start_s` on, drawn by `seed`.
 
-    split: one of the manifest's, or `unseen`: what training may not use (tier B), validation and test.
+    split: one of the manifest's, or `unseen`: validation, test, and tier B but for the `train` of an official split.
     """
 
     n: int
@@ -52,18 +53,18 @@ def excerpts(
 ) -> Iterator[Excerpt]:
     """The excerpts of a set of SETS; the same arguments give the same ones, and a larger `n` the same and more.
 
+    Who plays in an excerpt decides its set; if there is anything of tier B, the pianos are of tier B.
     Scores of a source (the first folder of an item's id) come in an order drawn by hash, the sources take turns.
     `failed` is told of scores that cannot be read; those that are not `usable` are passed over.
     """
-    candidates = [item for item in items if _may_be(item, kind, choice.split)]
-    found = (_excerpt(item, kind, choice, failed) for item in _in_turn(candidates, choice.seed))
+    found = (_excerpt(item, kind, choice, failed) for item in _in_turn(_candidates(items, kind, choice), choice.seed))
     yield from islice((each for each in found if each is not None and usable(each.score)), choice.n)
 
 
 def _excerpt(item: Item, kind: str, choice: Choice, failed: Callable[[str, InputError], object]) -> Excerpt | None:
     """The excerpt of an item if it belongs to the set, and for the set of drums of its drums alone."""
     try:
-        score = read_midi(item.midi)
+        score = read_score(item)
     except InputError as error:
         failed(item.id, error)
         return None
@@ -91,9 +92,14 @@ def cut(name: str, score: Score, start_s: float, seconds: float | None) -> Excer
     return Excerpt(name, replace(part, notes=notes), seconds)
 
 
-def _may_be(item: Item, kind: str, split: str) -> bool:
-    in_split = (item.tier != "A" or item.split != "train") if split == UNSEEN else item.split == split
-    return in_split and (item.tier == "B") == (kind == "piano")
+def _candidates(items: Sequence[Item], kind: str, choice: Choice) -> list[Item]:
+    held = [item for item in items if (_is_unseen(item) if choice.split == UNSEEN else item.split == choice.split)]
+    tier_b = [item for item in held if item.tier == "B"]
+    return tier_b if kind == "piano" and tier_b else held
+
+
+def _is_unseen(item: Item) -> bool:
+    return item.split != "train" or (item.tier == "B" and not item.official)
 
 
 def _is(notes: NoteTable, kind: str) -> bool:
@@ -109,8 +115,8 @@ def _in_turn(items: Sequence[Item], seed: int) -> Iterator[Item]:
     def drawn(item: Item) -> bytes:
         return hashlib.sha256(f"{seed}:{item.id}".encode()).digest()
 
-    sources: dict[str, list[Item]] = {}
+    sources: dict[tuple[str, ...], list[Item]] = {}
     for item in sorted(items, key=drawn):
-        sources.setdefault(item.id.split("/")[0], []).append(item)
+        sources.setdefault(Path(item.id).parts[:-1][:1], []).append(item)
     for turn in zip_longest(*(sources[name] for name in sorted(sources))):
         yield from (item for item in turn if item is not None)

@@ -58,7 +58,7 @@ class FactoryOptions:
     stretch_share: float = 0.5
     drop_share: float = 0.25
     double_share: float = 0.06
-    flat_share: float = 0.25
+    flat_share: float = 0.1
     pedal_share: float = 0.4
     siblings: int = 1
     engine: Literal[EngineName, "any"] = "fluidsynth"
@@ -243,10 +243,13 @@ def _play(score: Score, generator: np.random.Generator, options: FactoryOptions)
     """A score as somebody plays it: what was typeset gets rubato, dynamics and loose timing."""
     if generator.uniform() < options.flat_share:
         return score
-    if augment.is_flat(score.notes):
+    flat = augment.is_flat(score.notes)
+    if flat:
         score = augment.phrase_velocities(score, generator)
     elif generator.uniform() < 0.5:
         score = augment.curve_velocities(score, float(np.exp(generator.uniform(-0.45, 0.45))))
+    if flat or generator.uniform() < 0.3:
+        score = augment.uneven_velocities(score, generator)
     if not augment.is_typeset(score.notes):
         return score
     if generator.uniform() < 0.12:

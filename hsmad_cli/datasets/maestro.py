@@ -85,4 +85,5 @@ def _item(row: Mapping[str, str], midi: Path, audio: Path | None) -> Item:
         genre="classical piano",
         licence=LICENCE,
         duration_s=float(row["duration"]),
+        official=True,
     )

@@ -26,8 +26,8 @@ class Item:
     """A score and what is known about it.
 
     midi (a MIDI file, or the metadata.yaml of a Slakh track), audio (a recording; None: the score is rendered), chords
-    (a .lab file or None): paths. split: one of SPLITS. group: what must stay on one side of a split. tier: "A" may
-    train shared weights. duration_s: of the score.
+    (a .lab file or None): paths. split: one of SPLITS. official: whether the split is the data set's own. group: what
+    must stay on one side of a split. tier: "A" may train shared weights. duration_s: of the score.
     """
 
     id: str
@@ -41,9 +41,11 @@ class Item:
     licence: str = ""
     duration_s: float = 0.0
     chords: str | None = None
+    official: bool = False
 
 
 PATHS = ("midi", "audio", "chords")
+_KINDS: Mapping[str, type | tuple[type, ...]] = {"float": (int, float), "bool": bool, "str | None": (str, type(None))}
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def _lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
+        raise InputError(f"{path}: {error.strerror}", f"`hsmad manifest FOLDER -o {MANIFEST}` makes one") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a manifest (not UTF-8)") from error
 
@@ -115,8 +117,7 @@ def _parse(line: str, where: str, folder: Path) -> Item:
         raise InputError(f"{where}: not a manifest line: {error}") from error
     for column in fields(Item):
         value = getattr(item, column.name)
-        kind = (int, float) if column.type == "float" else (str, type(None)) if "None" in str(column.type) else str
-        if not isinstance(value, kind):
+        if not isinstance(value, _KINDS.get(str(column.type), str)):
             raise InputError(f"{where}: {column.name} is {value!r}")
     if item.split not in SPLITS:
         raise InputError(f"{where}: split {item.split!r} is none of {', '.join(SPLITS)}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+from collections.abc import Iterable
 from pathlib import Path
 
 from hsmad_cli.errors import InputError
@@ -11,8 +13,17 @@ SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
 def recording(path: Path) -> Path | None:
     """The recording of this name, whatever its format is now: `mix.flac` may have become `mix.wav`."""
-    candidates = (path, *(path.with_suffix(suffix) for suffix in SUFFIXES))
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+    if path.is_file():
+        return path
+    beside = path.parent.glob(f"{glob.escape(path.stem)}.*")
+    return by_name(each for each in beside if each.is_file()).get(path.with_suffix(""))
+
+
+def by_name(files: Iterable[Path]) -> dict[Path, Path]:
+    """The recordings among some files, by path without suffix; of those of one name the first in SUFFIXES."""
+    found = [path for path in files if path.suffix.lower() in SUFFIXES]
+    found.sort(key=lambda path: (SUFFIXES.index(path.suffix.lower()), path), reverse=True)
+    return {path.with_suffix(""): path for path in found}
 
 
 def recording_seconds(path: Path) -> float:

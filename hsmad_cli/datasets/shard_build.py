@@ -16,7 +16,8 @@ from hsmad_cli.datasets.factory import Engines, Plan, clip_of
 from hsmad_cli.datasets.samples import INT16, LATENTS, npy_bytes, pack, read_npy, sample_of
 from hsmad_cli.datasets.shards import ShardTable, is_finished, write_shard
 from hsmad_cli.datasets.sheets import Rates
-from hsmad_cli.datasets.workers import available_cores, in_order
+from hsmad_cli.datasets.workers import in_order
+from hsmad_cli.processes import available_cores
 
 Encoder = Callable[[np.ndarray], np.ndarray]
 

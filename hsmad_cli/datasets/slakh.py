@@ -85,6 +85,7 @@ def _item(track: Path, mix: Path | None) -> Item:
         tier=TIER,
         caption=_caption(stems),
         licence=LICENCE,
+        official=True,
     )
 
 

@@ -6,27 +6,18 @@ import functools
 import multiprocessing
 import os
 import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
-from hsmad_cli.errors import HsmadError
+from hsmad_cli.processes import deaths_reported, follow_parent, single_threaded
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _AHEAD = 2
 _NICENESS = 19
-
-
-def available_cores() -> int:
-    """How many processes may run at once."""
-    return len(os.sched_getaffinity(0))
 
 
 def in_order(start: Callable[[], Callable[[Job], Result]], jobs: Iterable[Job], workers: int) -> Iterator[Result]:
@@ -40,7 +31,7 @@ def in_order(start: Callable[[], Callable[[Job], Result]], jobs: Iterable[Job], 
         return
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([getattr(start, "func", start).__module__])
-    with _single_threaded(), ProcessPoolExecutor(workers, context, _start_worker, (start,)) as pool:
+    with deaths_reported(), single_threaded(), ProcessPoolExecutor(workers, context, _start_worker, (start,)) as pool:
         waiting: deque[Future[Result]] = deque()
         try:
             for job in jobs:
@@ -49,8 +40,6 @@ def in_order(start: Callable[[], Callable[[Job], Result]], jobs: Iterable[Job], 
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
-        except BrokenProcessPool as error:
-            raise HsmadError(f"a worker died: {error}", "for lack of memory? try fewer --workers") from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -66,7 +55,7 @@ class Background(Generic[Result]):
         self._pool = ProcessPoolExecutor(workers, context, _start_humble_worker, (start,))
         self._jobs = jobs
         others = multiprocessing.active_children()
-        with _single_threaded():
+        with single_threaded():
             self._waiting = deque(self._submit() for _ in range(_AHEAD * workers))
         self.processes = [process for process in multiprocessing.active_children() if process not in others]
 
@@ -77,11 +66,9 @@ class Background(Generic[Result]):
         """The next result, in order, if it is there. Raises what the work raised, and HsmadError if a process died."""
         if not self._waiting[0].done():
             return None
-        try:
+        with deaths_reported():
             result = self._waiting.popleft().result()
             self._waiting.append(self._submit())
-        except BrokenProcessPool as error:
-            raise HsmadError(f"a worker died: {error}", "for lack of memory? try fewer of them") from error
         return result
 
     def close(self) -> None:
@@ -91,29 +78,13 @@ class Background(Generic[Result]):
             process.kill()
 
 
-@contextmanager
-def _single_threaded() -> Iterator[None]:
-    """Processes started meanwhile compute with one thread each."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
 @functools.cache
 def _current() -> list[Callable[[Any], Any]]:
     return []
 
 
 def _start_worker(start: Callable[[], Callable[[Any], Any]]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    follow_parent()
     _current().append(start())
 
 
@@ -122,14 +93,6 @@ def _start_humble_worker(start: Callable[[], Callable[[Any], Any]]) -> None:
     os.nice(_NICENESS)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     _start_worker(start)
-
-
-def _leave_with_parent() -> None:
-    """End this process when the one that started it is killed; nobody else would."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _work(job: Any) -> Any:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hsmad_cli.errors import NonFiniteError
+
 SHRINKAGE = 0.1
 
 
@@ -19,13 +21,16 @@ class LinearClassifier:
     bias: np.ndarray
 
     def scores(self, embedding: np.ndarray) -> np.ndarray:
-        """How well each label fits an embedding [D]: [K]."""
-        return self.weights @ embedding + self.bias
+        """How well each label fits an embedding [D]: [K]. Raises NonFiniteError."""
+        scores: np.ndarray = self.weights @ embedding + self.bias
+        if not np.isfinite(scores).all():
+            raise NonFiniteError("the classifier's scores are NaN or infinite")
+        return scores
 
     def rank(self, embedding: np.ndarray, label: str) -> int:
-        """The place of a label among all, 1 where none fits better."""
+        """The place of a label among all: 1 where no other fits as well. Raises NonFiniteError."""
         scores = self.scores(embedding)
-        return 1 + int((scores > scores[self.labels.index(label)]).sum())
+        return int((scores >= scores[self.labels.index(label)]).sum())
 
     def name(self, embedding: np.ndarray) -> str:
         """The label that fits best."""

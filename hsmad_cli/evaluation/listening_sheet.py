@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SheetItem:
-    """A clip on the page. picture: PNG; sound: Ogg Vorbis."""
+    """A clip on the page. picture: JPEG; sound: MP3, which every browser plays."""
 
     title: str
     captions: Sequence[str]
@@ -27,8 +27,8 @@ def _section(item: SheetItem) -> str:
     captions = "".join(f"<li>{html.escape(caption)}</li>" for caption in item.captions)
     return (
         f"<section><h2>{html.escape(item.title)}</h2>"
-        f'<img alt="spectrogram and notes" src="{_embedded(item.picture, "image/png")}">'
-        f'<audio controls preload="none" src="{_embedded(item.sound, "audio/ogg")}"></audio>'
+        f'<img alt="spectrogram and notes" src="{_embedded(item.picture, "image/jpeg")}">'
+        f'<audio controls preload="none" src="{_embedded(item.sound, "audio/mpeg")}"></audio>'
         f"<ul>{captions}</ul></section>"
     )
 

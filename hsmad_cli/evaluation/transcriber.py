@@ -6,7 +6,9 @@ their wheels and run offline. Drums are judged by onset detection, on drum parts
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import os
 import warnings
 from functools import lru_cache
@@ -77,9 +79,11 @@ def _load_judge(name: str, device: str) -> Judge:
 
 
 def _import_judge(module: str, cure: str) -> ModuleType:
+    """The module, imported in silence: pyfluidsynth, which pretty_midi imports, prints where CI is set."""
     try:
-        return import_module(module)
-    except ImportError as error:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return import_module(module)
+    except (ImportError, OSError) as error:
         raise UsageError(f"a judge is missing: {error}", cure) from error
 
 

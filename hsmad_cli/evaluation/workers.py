@@ -3,48 +3,43 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from hsmad_cli.errors import HsmadError
+from hsmad_cli.processes import deaths_reported, follow_parent, single_threaded
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
-
 
 class Workers:
-    """A pool of `n` processes of one thread each; with n = 1 there is none, and work is done as it is handed in."""
+    """A pool of `n` processes of one thread each; with n = 1 there is none, and work is done as it is handed in.
+
+    Leaving it raises HsmadError if it is left because a process died.
+    """
 
     def __init__(self, n: int) -> None:
         self.n = n
         self._pool: ProcessPoolExecutor | None = None
-        self._environment: dict[str, str | None] = {}
+        self._stack = ExitStack()
 
     def __enter__(self) -> Workers:
         if self.n > 1:
-            self._environment = {name: os.environ.get(name) for name in ONE_THREAD}
-            os.environ.update(ONE_THREAD)
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.n, context, _leave_interrupts_to_parent)
+            self._pool = ProcessPoolExecutor(self.n, context, follow_parent)
+            self._stack.enter_context(deaths_reported())
+            self._stack.enter_context(single_threaded())
+            self._stack.callback(self._pool.shutdown, cancel_futures=True)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._pool is None:
-            return
-        self._pool.shutdown(cancel_futures=True)
-        for name, value in self._environment.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        self._stack.__exit__(kind, error, trace)
 
     def submit(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> Future[T]:
         """The future of `function(*arguments, **options)`; function and values must be picklable."""
@@ -61,7 +56,3 @@ def done_here(function: Callable[P, T], *arguments: P.args, **options: P.kwargs)
     except HsmadError as error:
         future.set_exception(error)
     return future
-
-
-def _leave_interrupts_to_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

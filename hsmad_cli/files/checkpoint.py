@@ -89,11 +89,15 @@ def file_sha256(path: Path) -> str:
 
 
 def latent_sha256(path: Path) -> str:
+    """sha256 of all that decides the latents of a codec's file. Raises WeightsError."""
+    return sha256_of_latents(*load_checkpoint(path, "vae"))
+
+
+def sha256_of_latents(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
     """sha256 of all that decides a codec's latents: encoder, statistics and configuration, but for the decoder.
 
-    Codecs that differ in their decoders only serve the same denoisers. Raises WeightsError.
+    Codecs that differ in their decoders only serve the same denoisers, and decode the same latents.
     """
-    tensors, header = load_checkpoint(path, "vae")
     kept = {name: tensor for name, tensor in tensors.items() if name.startswith(LATENT_TENSORS)}
     config = {key: value for key, value in header["config"].items() if key != "decoder_channels"}
     return content_sha256(kept, {"config": config})

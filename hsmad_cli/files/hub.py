@@ -53,6 +53,8 @@ REMOTES = {
     "t5": Remote("google-t5/t5-base", "Apache-2.0", "text encoder: style encoder"),
     "encodec": Remote("facebook/encodec_24khz", "MIT", "codec, 24 kHz, both channels coded alone"),
     "dac": Remote("descript/dac_44khz", "MIT", "codec, 44.1 kHz, both channels coded alone"),
+    "musicgen-small": Remote("facebook/musicgen-small", "CC BY-NC 4.0", "the baseline of `hsmad musicgen`"),
+    "musicgen-melody": Remote("facebook/musicgen-melody", "CC BY-NC 4.0", "the same, following a melody"),
 }
 
 
@@ -134,10 +136,10 @@ def find_by_sha256(sha256: str, kind: str, beside: Path, named: Path | None = No
 
 
 def find_codec(header: Mapping[str, Any], beside: Path, named: Path | None = None) -> Path:
-    """A codec with the latents that a denoiser's header names: `named`, or one where `find_by_sha256` looks.
+    """A codec with the latents that the header of a denoiser, of latents or of a bank of them names.
 
-    Of several it is the default one: a later decoder for the same latents is a better one. Headers from before there
-    was `latent_sha256` name the codec by its file only. Raises WeightsError.
+    It is `named`, or one where `find_by_sha256` looks; of several the default one: a later decoder for the same latents
+    is a better one. Headers without `latent_sha256` name the codec by its file only. Raises WeightsError.
     """
     latents, file = header.get("latent_sha256"), header.get("codec_sha256")
     if named is not None and not named.is_file():
@@ -150,8 +152,11 @@ def find_codec(header: Mapping[str, Any], beside: Path, named: Path | None = Non
     for path in _codecs(beside) if named is None else [named]:
         if latent_sha256(path) == latents:
             return path
-    where = f"{named}: {beside}" if named is not None else str(beside)
-    raise WeightsError(f"{where} was made with other latents, {latents[:12]}...", f"put their codec beside {beside}")
+    if named is not None:
+        cure = "name that one, or one trained from it with a frozen encoder"
+        raise WeightsError(f"{named}: not the codec of {beside}", cure)
+    cure = f"put one with latent_sha256 {latents[:12]}... into {beside.resolve().parent}"
+    raise WeightsError(f"no codec of {beside} is here", cure)
 
 
 def _codecs(beside: Path) -> Iterator[Path]:

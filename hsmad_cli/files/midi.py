@@ -14,16 +14,17 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import mido
 import numpy as np
-import pretty_midi
 
 from hsmad_cli.errors import InputError
 from hsmad_cli.files import midi_events as me
-from hsmad_cli.files.midi_events import Event, MidiEvents, TempoMap
+from hsmad_cli.files.midi_events import DRUM_CHANNEL, Event, MidiEvents, TempoMap
 from hsmad_cli.files.publish import write_bytes
 from hsmad_cli.symbolic.notes import DRUM_LENGTH_S, HIGHEST_PITCH, LOWEST_PITCH, Ledger, NoteTable, Score
 
@@ -31,6 +32,8 @@ MAX_BYTES = 16 * 2**20
 MAX_SCORE_S = 3600.0
 MAX_NOTES = 100_000
 MAX_PARTS = 256
+TICKS_A_BEAT = 960
+PITCHED_CHANNELS = [channel for channel in range(16) if channel != DRUM_CHANNEL]
 
 _MERGE_S = 0.02
 _SHORTEST_S = 0.01
@@ -212,7 +215,7 @@ def _read_notes(parts: list[_Part], clock: TempoMap, name: str) -> _Notes:
         pitch=pitch,
         velocity=velocity,
         program=program,
-        is_drum=channel == me.DRUM_CHANNEL,
+        is_drum=channel == DRUM_CHANNEL,
         part=np.array([number[voice] for voice in zip(source.tolist(), program.tolist(), strict=True)]),
     )
     return _Notes(table, source, np.concatenate([part.never_ended for part in parts]))
@@ -354,13 +357,30 @@ def read_chords(path: Path | str) -> tuple[tuple[float, float, str], ...]:
 
 def write_midi(score: Score, path: Path) -> None:
     """The notes of a score as a MIDI file, one track a part, at the score's first tempo and 960 ticks a beat."""
-    pretty = pretty_midi.PrettyMIDI(resolution=960, initial_tempo=float(score.tempo_bpm[0]))
-    for part in np.unique(score.notes.part):
+    tempo = mido.bpm2tempo(float(score.tempo_bpm[0]))
+    ticks_a_second = 1e6 * TICKS_A_BEAT / tempo
+    song = mido.MidiFile(ticks_per_beat=TICKS_A_BEAT)
+    song.tracks.append(mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=tempo)]))
+    for place, part in enumerate(np.unique(score.notes.part)):
         notes = score.notes.select(score.notes.part == part)
-        instrument = pretty_midi.Instrument(int(notes.program[0]), bool(notes.is_drum[0]), name=f"part {part}")
-        columns = zip(notes.velocity.tolist(), notes.pitch.tolist(), notes.onset_s, notes.offset_s, strict=True)
-        instrument.notes = [pretty_midi.Note(*column) for column in columns]
-        pretty.instruments.append(instrument)
+        channel = DRUM_CHANNEL if notes.is_drum[0] else PITCHED_CHANNELS[place % len(PITCHED_CHANNELS)]
+        track = mido.MidiTrack([mido.MetaMessage("track_name", name=f"part {part}")])
+        track.append(mido.Message("program_change", channel=channel, program=int(notes.program[0])))
+        track.extend(_messages(notes, channel, ticks_a_second))
+        song.tracks.append(track)
     buffer = io.BytesIO()
-    pretty.write(buffer)
+    song.save(file=buffer)
     write_bytes(path, buffer.getvalue())
+
+
+def _messages(notes: NoteTable, channel: int, ticks_a_second: float) -> Iterator[mido.Message]:
+    """The strikes and ends of a part's notes, each so many ticks after the one before; ends come first."""
+    onset = np.rint(notes.onset_s * ticks_a_second).astype(int)
+    offset = np.maximum(np.rint(notes.offset_s * ticks_a_second).astype(int), onset + 1)
+    silence = np.zeros(len(notes))
+    ends, strikes = (offset, silence, notes.pitch), (onset, notes.velocity, notes.pitch)
+    events = np.concatenate([np.stack(ends, 1), np.stack(strikes, 1)]).astype(int).tolist()
+    now = 0
+    for tick, velocity, pitch in sorted(events):
+        yield mido.Message("note_on", channel=channel, note=pitch, velocity=velocity, time=tick - now)
+        now = tick

@@ -26,6 +26,7 @@ ALL_SOUND_OFF, ALL_NOTES_OFF = 120, 123
 _SYSEX, _SYSEX_CONTINUED, _META = 0xF0, 0xF7, 0xFF
 _TEMPO, _TIME_SIGNATURE, _END_OF_TRACK, _TRACK_NAME = 0x51, 0x58, 0x2F, 0x03
 _DEFAULT_TEMPO = 500_000
+_SOUND_MAGICS = (b"RIFF", b"fLaC", b"OggS", b"ID3", b"\xff\xfb")
 _KEPT_CONTROLS = frozenset((SUSTAIN, ALL_SOUND_OFF, ALL_NOTES_OFF))
 
 
@@ -105,6 +106,11 @@ def read_events(data: bytes, name: str) -> MidiEvents:
 def _read_header(data: bytes, name: str) -> tuple[int, int]:
     if not data:
         raise InputError(f"{name}: empty file", "copy or export it again")
+    if data.startswith(_SOUND_MAGICS) and data[8:12] != b"RMID":
+        raise InputError(
+            f"{name}: a sound, and a score (MIDI) is wanted",
+            "transcribe it to MIDI first; `hsmad encode` makes latents of a sound",
+        )
     if data[:4] != b"MThd" or len(data) < 14:
         raise InputError(
             f"{name}: not a MIDI file: begins with {data[:4]!r}, expected a header of b'MThd'",

@@ -11,8 +11,9 @@ the absolute latent frame only. Songs are never batched together.
 
 from __future__ import annotations
 
+from hsmad_cli.model.precision import has_bfloat16
 from hsmad_cli.pipeline.codec import Codec
-from hsmad_cli.pipeline.device import choose_device, has_bfloat16
+from hsmad_cli.pipeline.device import choose_device
 from hsmad_cli.pipeline.sampling import EncodedScore, Pipeline
 
 __all__ = ["Codec", "EncodedScore", "Pipeline", "choose_device", "has_bfloat16"]

@@ -10,20 +10,32 @@ import torch
 from hsmad_cli.errors import InputError
 from hsmad_cli.files.checkpoint import file_sha256
 from hsmad_cli.files.hub import find_weights
+from hsmad_cli.model.precision import autocast
 from hsmad_cli.model.pretrained_codecs import PretrainedCodec
 from hsmad_cli.model.vae import VAE
 from hsmad_cli.pipeline.blocks import Progress, blocks, finite, silent
-from hsmad_cli.pipeline.device import autocast, choose_device
+from hsmad_cli.pipeline.device import choose_device
 from hsmad_cli.pipeline.weights import load_pretrained_codec, load_vae
 
 CODEC_BLOCK = 512
 
 
 class Codec:
-    """Sound to latents and back [4.1.2], in blocks that agree with the whole. `name`: vae, encodec or dac."""
+    """Sound to latents and back [4.1.2], in blocks that agree with the whole. `name`: vae, encodec or dac.
 
-    def __init__(self, model: VAE | PretrainedCodec, device: torch.device, name: str = "vae", sha256: str = "") -> None:
-        self.model, self.device, self.name, self.sha256 = model, device, name, sha256
+    sha256: of its file. latent_sha256: of what decides its latents; codecs that agree in it can decode each other's.
+    """
+
+    def __init__(
+        self,
+        model: VAE | PretrainedCodec,
+        device: torch.device,
+        name: str = "vae",
+        sha256: str = "",
+        latent_sha256: str = "",
+    ) -> None:
+        self.model, self.device, self.name = model, device, name
+        self.sha256, self.latent_sha256 = sha256, latent_sha256
         self.sample_rate, self.hop_length = model.sample_rate, model.hop_length
         self.latent_channels = model.latent_channels
 
@@ -36,9 +48,10 @@ class Codec:
         where = choose_device(device)
         if name != "vae":
             model, sha256 = load_pretrained_codec(name, where)
-            return cls(model, where, name, sha256)
+            return cls(model, where, name, sha256, sha256)
         path = find_weights(None if weights is None else str(weights), "vae")
-        return cls(load_vae(path, where), where, name, file_sha256(path))
+        vae, latent_sha256 = load_vae(path, where)
+        return cls(vae, where, name, file_sha256(path), latent_sha256)
 
     @property
     def frame_rate(self) -> tuple[int, int]:

@@ -20,10 +20,11 @@ from hsmad_cli.files.hub import find_codec, find_weights
 from hsmad_cli.files.score_npz import ScoreRoll, StoredFeatures, same_rate
 from hsmad_cli.model.denoiser import Denoiser
 from hsmad_cli.model.hse import ScoreFeatures
+from hsmad_cli.model.precision import autocast, round_weights
 from hsmad_cli.model.style_encoder import StyleEncoder
 from hsmad_cli.pipeline.blocks import Block, Progress, blocks, finite, silent
 from hsmad_cli.pipeline.codec import Codec
-from hsmad_cli.pipeline.device import autocast, choose_device, round_weights
+from hsmad_cli.pipeline.device import choose_device
 from hsmad_cli.pipeline.noise import song_noise
 from hsmad_cli.pipeline.weights import check_sizes, load_denoiser, load_style
 from hsmad_cli.symbolic.notes import Ledger, Score

@@ -10,7 +10,7 @@ import torch
 
 from hsmad_cli.config import CodecConfig, DenoiserConfig, from_dict
 from hsmad_cli.errors import ConfigError, WeightsError
-from hsmad_cli.files.checkpoint import file_sha256, fill, load_checkpoint
+from hsmad_cli.files.checkpoint import file_sha256, fill, load_checkpoint, sha256_of_latents
 from hsmad_cli.files.hub import find_by_sha256, pulled_folder
 from hsmad_cli.files.text_models import load_text_model
 from hsmad_cli.model.denoiser import Denoiser
@@ -22,12 +22,12 @@ Header = Mapping[str, Any]
 PRETRAINED_FILE = "model.safetensors"
 
 
-def load_vae(path: Path, device: torch.device) -> VAE:
-    """The codec of a checkpoint."""
+def load_vae(path: Path, device: torch.device) -> tuple[VAE, str]:
+    """The codec of a checkpoint, and the sha256 of its latents."""
     tensors, header = load_checkpoint(path, "vae")
     vae = VAE(_config(CodecConfig, header, path))
     fill(vae, tensors, str(path))
-    return vae.to(device).eval().requires_grad_(False)
+    return vae.to(device).eval().requires_grad_(False), sha256_of_latents(tensors, header)
 
 
 def load_pretrained_codec(name: str, device: torch.device) -> tuple[PretrainedCodec, str]:

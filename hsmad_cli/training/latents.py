@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from hsmad_cli.datasets.memory import ClipBank
+from hsmad_cli.model.precision import autocast
 from hsmad_cli.model.vae import VAE
 
 BLOCK_SAMPLES = 2**24
@@ -20,7 +21,7 @@ BLOCK_SAMPLES = 2**24
 def with_encoded_audio(bank: ClipBank, codec: VAE, device: torch.device) -> ClipBank:
     """The bank on `device` with latents, float16, in place of its audio; as it is if it holds latents.
 
-    Every clip is encoded whole, clips of equal length together; in bfloat16 on a GPU.
+    Every clip is encoded whole, clips of equal length together.
     """
     if "latents" in bank.columns:
         return bank.to(device)
@@ -39,8 +40,8 @@ def with_encoded_audio(bank: ClipBank, codec: VAE, device: torch.device) -> Clip
 
 @torch.no_grad()
 def encoded(sound: Tensor, codec: VAE) -> Tensor:
-    """Latents [B, T_H, C] of sound int16 [B, n, 2] on the codec's device, in bfloat16 on a GPU."""
-    with torch.autocast(sound.device.type, torch.bfloat16, enabled=sound.device.type == "cuda"):
+    """Latents [B, T_H, C] of sound int16 [B, n, 2] on the codec's device, computed in bfloat16 where the chip does."""
+    with autocast(sound.device):
         return codec.encode(sound.transpose(1, 2).float() / 32768)
 
 

@@ -24,6 +24,7 @@ from hsmad_cli.config import TrainConfig, canonical_json, to_dict
 from hsmad_cli.errors import ConfigError, WeightsError
 from hsmad_cli.files.checkpoint import fill, halved, load_checkpoint, read_header, save_checkpoint
 from hsmad_cli.files.publish import append_line, write_bytes
+from hsmad_cli.model.precision import autocast
 from hsmad_cli.training.capture import CapturedLoss
 from hsmad_cli.training.ema import EMA
 from hsmad_cli.training.metrics import Meter, keep_lines_until
@@ -127,7 +128,7 @@ class Run:
 
     def loss_of(self, name: str, batch: Any) -> tuple[Tensor, dict[str, Tensor]] | None:
         """A player's loss and scalars in the run's precision, or None if it sits this step out."""
-        with torch.autocast(self.workers.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+        with autocast(self.workers.device, self.config.precision):
             return self.stage.loss(name, batch, self.step)
 
     def _gradients(self, name: str, batch: Any) -> tuple[Tensor, dict[str, Tensor]] | None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Workers:
-    """This process among the `world` processes that train together; rank 0 writes the files."""
+    """This process among the `world` processes that train together, until it is left; rank 0 writes the files."""
 
     device: torch.device
     rank: int = 0
@@ -36,7 +36,10 @@ class Workers:
             dist.init_process_group(backend, timeout=timedelta(minutes=20))
         return cls(here, dist.get_rank(), world)
 
-    def leave(self) -> None:
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Close the group, however training ended: gloo's threads may abort a process that ends with an open one."""
         if self.world > 1 and dist.is_initialized():
             dist.destroy_process_group()

@@ -18,6 +18,7 @@ from hsmad_cli.datasets.shards import TABLE as SHARD_TABLE
 from hsmad_cli.datasets.sheets import Rates
 from hsmad_cli.errors import ConfigError, UsageError
 from hsmad_cli.files.checkpoint import file_sha256, fill, latent_sha256, load_checkpoint
+from hsmad_cli.files.hub import find_codec
 from hsmad_cli.files.text_models import load_text_model, text_model_folder
 from hsmad_cli.model.style_encoder import PRETRAINED_STYLES, BuiltinStyleEncoder, StyleEncoder
 from hsmad_cli.model.tokenizer import WordTokenizer
@@ -110,14 +111,14 @@ def build_stage(
 
 
 def _check_latents(folder: Path, kind: str, codec: Path | None) -> None:
-    """Raises ConfigError unless a bank of latents serves this stage, and was made with this codec."""
-    made_with = read_table(folder).get("codec_sha256")
-    if made_with is None:
+    """Raises ConfigError unless a bank of latents serves this stage, and WeightsError if they are not this codec's."""
+    table = read_table(folder)
+    if "codec_sha256" not in table:
         return
     if kind != "denoiser":
         raise ConfigError(f"{folder}: holds latents, and the {kind} is trained on audio")
-    if codec is not None and file_sha256(codec) != made_with:
-        raise ConfigError(f"{folder}: latents of another codec than {codec}: {made_with[:12]}")
+    if codec is not None:
+        find_codec(table, folder, codec)
 
 
 def _denoiser_stage(
@@ -147,7 +148,7 @@ def load_style_encoder(
     """The style encoder of a configuration, and what a denoiser's header says of it.
 
     `path` is a checkpoint for `builtin`, and for `clap` and `t5` a folder (None: the local cache). Raises WeightsError,
-    UsageError, ConfigError.
+    UsageError.
     """
     if config.encoder == "builtin":
         if path is None:
@@ -155,8 +156,6 @@ def load_style_encoder(
         tensors, header = load_checkpoint(path, "style")
         about = {"style_encoder": "builtin", "style_sha256": file_sha256(path)}
         return BuiltinStyleEncoder.from_checkpoint(tensors, header).to(device), about
-    if config.encoder not in PRETRAINED_STYLES:
-        raise ConfigError(f"style.encoder is {config.encoder!r}", f"there are: builtin, {', '.join(PRETRAINED_STYLES)}")
     folder = text_model_folder(config.encoder, str(path or ""))
     model, tokenizer, width = load_text_model(config.encoder, str(folder))
     encoder = PRETRAINED_STYLES[config.encoder](model.to(device), tokenizer, width)

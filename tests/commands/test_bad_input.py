@@ -24,6 +24,7 @@ ZERO_TICKS = midi(NOTE + END, HEADER[:-2] + b"\x00\x00")
 BAD = {
     "empty": (b"", "empty file"),
     "text": (b"this is no music, this is a letter", "not a MIDI file"),
+    "sound": (b"RIFF\x24\0\0\0WAVEfmt ", "a sound, and a score"),
     "truncated": (SOUND[:-6], "cut short"),
     "header only": (HEADER, "cut short|no notes"),
     "27 hours": (HOURS_27, r"h, more than the cap"),
@@ -90,9 +91,13 @@ def test_bad_sounds(hsmad, content: bytes) -> None:
     assert not Path("out.npz").exists()
 
 
+def test_a_missing_folder_is_refused_before_the_score_is_read(hsmad) -> None:
+    done = hsmad("sample", "absent.mid", "-o", "nodir/out.wav")
+    assert (done.code, done.out) == (6, b"")
+    assert done.err == "hsmad sample: nodir/out.wav: no such folder\n  hint: make nodir first\n"
+
+
 def test_an_output_that_cannot_be_written(hsmad) -> None:
     Path("song.mid").write_bytes(SOUND)
-    done = hsmad("sample", "song.mid", "-o", "absent/out.wav", "--steps", 1)
-    assert (done.code, "absent/out.wav: cannot write: No such file or directory" in done.err) == (6, True)
     Path("file").write_bytes(b"")
     assert hsmad("sample", "song.mid", "--out-dir", "file").code == 6

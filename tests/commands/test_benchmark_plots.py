@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hsmad_cli.commands import benchmark_plots
 from hsmad_cli.commands.benchmark_plots import pictures_in
 from hsmad_cli.config import SampleConfig
 from hsmad_cli.errors import OutputError
@@ -29,8 +32,19 @@ def test_a_hearing_becomes_a_picture_with_a_panel_for_each_role(tmp_path: Path, 
     pytest.importorskip("matplotlib")
     pictures_in(tmp_path / "plots")(hearing)
     (picture,) = (tmp_path / "plots").iterdir()
-    assert picture.name == "piano-set_song_no._1-basic-pitch-additive-wh4-ws2-8.png"
+    assert re.fullmatch(r"piano-set_song_no\._1-basic-pitch-additive-wh4-ws2-8-[0-9a-f]{8}\.png", picture.name)
     assert int.from_bytes(picture.read_bytes()[20:24]) == 100 * (1 + 3 * 4)
+
+
+def test_clips_of_similar_names_have_pictures_of_their_own(
+    tmp_path: Path, hearing: Hearing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths: list[Path] = []
+    monkeypatch.setattr(benchmark_plots, "_draw", lambda path, hearing: paths.append(path))
+    draw = pictures_in(tmp_path)
+    for name in ("a/b", "a_b", "a/b"):
+        draw(replace(hearing, clip=replace(hearing.clip, name=name)))
+    assert paths[0] == paths[2] != paths[1]
 
 
 def test_without_a_folder_nothing_is_drawn(tmp_path: Path, hearing: Hearing) -> None:

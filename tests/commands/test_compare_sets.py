@@ -62,7 +62,10 @@ def test_clap_scores_each_text_for_each_sound(hsmad, monkeypatch: pytest.MonkeyP
     partly = hsmad("clap-score", loud, "missing.wav", "--text", "loud", "--model", "model")
     assert partly.code == 8
     assert partly.out.decode() == f"{loud}\t1.0000\n"
-    assert "missing.wav: no such file" in partly.err
+    missing, hint, summary = partly.err.splitlines()
+    assert missing == "hsmad clap-score: missing.wav: no such file"
+    assert hint.startswith("  hint: looked for from")
+    assert summary == "hsmad clap-score: 1 of 2 failed, 1 done"
 
 
 def test_a_clap_model_that_is_not_there_is_a_weights_error(hsmad) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tiny_weights import with_later_decoder, write_weights
 
 from hsmad_cli.files.audio import write_audio
 from hsmad_cli.files.midi import write_midi
@@ -92,10 +92,10 @@ def test_latents_train_the_denoiser_of_their_codec(hsmad: Hsmad, make: Hsmad, ti
     trained = hsmad(*arguments, "denoiser", *frozen, tiny_weights / "vae.safetensors")
     assert trained.code == 0, trained.err
     assert hsmad(*arguments, "vae", "--force").code == 4
-    shutil.copy(tiny_weights / "vae.safetensors", "other.safetensors")
-    with open("other.safetensors", "ab") as file:
-        file.write(b" ")
-    assert hsmad(*arguments, "denoiser", "--force", *frozen, "other.safetensors").code == 4
+    with_later_decoder(tiny_weights / "vae.safetensors", Path("later.safetensors"))
+    assert hsmad(*arguments, "denoiser", "--force", *frozen, "later.safetensors").code == 0
+    other = hsmad(*arguments, "denoiser", "--force", *frozen, write_weights(Path("other"), seed=1) / "vae.safetensors")
+    assert (other.code, "other/vae.safetensors: not the codec of cache/bank-" in other.err) == (5, True)
 
 
 class Here:

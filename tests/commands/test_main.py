@@ -101,6 +101,30 @@ def test_what_is_no_error_of_ours(error, code, line, monkeypatch: pytest.MonkeyP
     assert capsys.readouterr().err.startswith(line)
 
 
+INTERRUPTED_WHILE_LOADING = """
+import os, signal, sys
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born deaf to it
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+from hsmad_cli.__main__ import run
+run()
+"""
+
+
+@pytest.mark.parametrize("module", ["hsmad_cli.commands", "typer", "hsmad_cli.commands.weights", "typer.main"])
+def test_ctrl_c_while_the_command_line_loads_is_one_line(module: str) -> None:
+    script = [sys.executable, "-c", INTERRUPTED_WHILE_LOADING, module]
+    done = subprocess.run(script, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "hsmad: interrupted\n")
+
+
 def test_a_bug_is_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(arguments: list[str]) -> None:
         raise ValueError("a bug")

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from hsmad_cli.commands.benchmark import guidance_grid
+from hsmad_cli.commands.benchmark_report import Report, write_report
+from hsmad_cli.commands.console import Console
 from hsmad_cli.commands.lists import counts_of, names_of, numbers_of
-from hsmad_cli.errors import UsageError
+from hsmad_cli.errors import InputError, OutputError, UsageError
 from hsmad_cli.evaluation import transcriber
 from hsmad_cli.files.midi import write_midi
 from hsmad_cli.symbolic.notes import NoteTable, Score
@@ -24,18 +26,43 @@ FONT = packaged_soundfont()
 
 def test_lists() -> None:
     assert numbers_of("--wh", "0, 1,2.5,1") == [0, 1, 2.5]
-    assert counts_of("--steps", "8,16") == [8, 16]
+    assert counts_of("--steps", "8,16", 16) == [8, 16]
     assert names_of("--sets", "drums, piano", ("piano", "drums")) == ["drums", "piano"]
 
 
 @pytest.mark.parametrize(
     ("read", "text"),
-    [(numbers_of, "1,x"), (numbers_of, ""), (counts_of, "2.5"), (counts_of, "0"),
+    [(numbers_of, "1,x"), (numbers_of, ""), (numbers_of, "1,nan"),
+     *((lambda option, text: counts_of(option, text, 16), text) for text in ("2.5", "0", "17", "inf", "nan")),
      (lambda option, text: names_of(option, text, ("a",)), "a,b")],
 )  # fmt: skip
 def test_a_bad_list_names_its_option(read: Callable[[str, str], Any], text: str) -> None:
     with pytest.raises(UsageError, match=r"^--some: "):
         read("--some", text)
+
+
+def test_numbers_that_json_lacks_are_null(tmp_path: Path) -> None:
+    figures = {"table": [{"f1": float("nan"), "n": 3}], "interval": (0.5, float("inf"))}
+    write_report(Console("benchmark", quiet=True), figures, "", [str(tmp_path / "t.json")], None)
+    kept = json.loads((tmp_path / "t.json").read_text())
+    assert kept == {"table": [{"f1": None, "n": 3}], "interval": [0.5, None]}
+
+
+def test_an_error_while_figures_are_kept_does_not_hide_the_first(capsys: pytest.CaptureFixture[str]) -> None:
+    def write() -> None:
+        raise OutputError("no space left")
+
+    def fail() -> None:
+        raise InputError("the first")
+
+    report = Report(Console("benchmark"), 1, [{}])
+    with pytest.raises(InputError, match="the first"), report.kept_by(write):
+        fail()
+    assert capsys.readouterr().err == "hsmad benchmark: the figures so far are lost: no space left\n"
+    with pytest.raises(OutputError, match="no space"), report.kept_by(write):
+        pass
+    with Report(Console("benchmark"), 1).kept_by(write):
+        pass
 
 
 def test_every_combination_is_a_setting_and_joint_has_one_weight() -> None:
@@ -153,9 +180,12 @@ def test_without_librosa_there_are_no_drums(
     [
         (("--sets", "opera"), 2, "--sets: 'opera' is none of piano, ensembles, bands, drums"),
         (("--wh", "much"), 2, "--wh: 'much' is no list of numbers"),
+        (("--wh", "4,-3"), 2, "the guidance of the score is -3"),
         (("--split", "seen"), 2, "--split: 'seen'"),
         (("--judge", "jury"), 2, "--judge: 'jury'"),
         (("-o", "no/table.json", "--sets", "drums"), 6, "no/table.json: no such folder"),
+        (("-o", ".", "--sets", "drums"), 6, ".: is a folder"),
+        (("--markdown", "/", "--sets", "drums"), 6, "/: is a folder"),
     ],
 )
 def test_bad_usage_is_one_line(hsmad, manifest: str, arguments: tuple[str, ...], code: int, message: str) -> None:

@@ -63,6 +63,15 @@ def test_dropped_notes_are_reported(hsmad, song: Path) -> None:
     assert "dropped" not in hsmad("render-srm", "low.mid", "-o", "low.npz", "-q").err
 
 
+def test_repaired_notes_are_a_detail(hsmad) -> None:
+    strikes = b"\x00\x90\x3c\x50\x60\x3c\x50\x60\x80\x3c\x00\x00\xff\x2f\x00"
+    header = b"MThd\0\0\0\6\0\0\0\1\1\xe0"
+    Path("twice.mid").write_bytes(header + b"MTrk" + len(strikes).to_bytes(4, "big") + strikes)
+    done, verbose = (hsmad("render-srm", "twice.mid", "-o", "twice.npz", *flags) for flags in ((), ("-v",)))
+    assert (done.code, done.err) == (0, "twice.npz\n")
+    assert "twice.mid: of 2 notes 1 repaired (" in verbose.err
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk(hsmad, song: Path) -> None:
     done = hsmad("render-srm", song, "-o", "/dev/full")

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from hsmad_cli.errors import NonFiniteError
+
 FAST = ("--steps", 2)
 DURATION = round(3.1 * 44100)
 
@@ -66,6 +68,17 @@ def test_the_report(hsmad, song: Path, tiny_weights: Path) -> None:
     assert "never saw: zydeco" in done.err
     index = json.loads((tiny_weights / "index.json").read_text())
     assert report["weights"] == next(row["sha256"] for row in index if row["kind"] == "denoiser")
+
+
+def test_a_misspelt_word_is_told_once_before_sampling(hsmad, song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise NonFiniteError("no music")
+
+    monkeypatch.setattr("hsmad_cli.pipeline.Pipeline.sample", fail)
+    lines = hsmad("sample", song, "--style", "jazz gitar zydeco", "-o", "a.wav", "--count", 2).err.splitlines()
+    told = "hsmad sample: words the style encoder never saw: gitar (did you mean guitar?), zydeco"
+    assert lines[0] == told
+    assert lines.count(told) == 1
 
 
 def test_without_style_the_caption_is_the_prompt_and_the_score_says_who_plays(hsmad, song: Path) -> None:
@@ -154,7 +167,10 @@ def test_an_output_that_exists_is_refused_in_a_folder_unless_forced(hsmad, song:
         (("-o", "a.wav", "--out-dir", "out"), "exclude each other"),
         (("-o", "-", "--count", "2"), "2 outputs for stdout"),
         (("-o", "song.mp3"), "cannot write mp3"),
-        (("--cfg", "none"), "'none' is not one of"),
+        (("--cfg", "none"), "Invalid value for '--cfg': 'none'"),
+        (("--wh", "nan", "-o", "a.wav"), "the guidance of the score is nan"),
+        (("--wh", "-3", "-o", "a.wav"), "the guidance of the score is -3"),
+        (("--ws", "inf", "-o", "a.wav"), "the guidance of the style is inf"),
         (("--steps", "0"), "greater than or equal to 1"),
         (("--device", "mps", "-o", "a.wav"), "no device 'mps' here"),
     ],

@@ -94,6 +94,8 @@ def test_options_change_the_preset(bank: Path, tmp_path: Path) -> None:
         (["--stage", "style", "--init", "nowhere"], 5, "nowhere"),
         (["--stage", "style", "--set", "train_style.lr=1"], 4, "'lr'"),
         (["--stage", "style", "--set", "1"], 4, "TOML"),
+        (["--stage", "style", "--set", "train_style.batch=eight"], 4, "train_style.batch: expected int, got 'eight'"),
+        (["--stage", "denoiser", "--set", "style.encoder=muse"], 4, "preset tiny.style.encoder: 'muse' is not one of"),
         (["--stage", "style", "--preset", "huge"], 4, "huge"),
         (["--stage", "vae", "--set", 'train_vae.frozen=["encoder"]'], 4, "--init"),
         (["--stage", "vae", "--set", 'train_vae.frozen=["head"]'], 4, "encoder, decoder"),
@@ -119,6 +121,13 @@ def test_the_processes_part_when_training_is_terminated(bank: Path, tmp_path: Pa
         raise Terminated("terminated: saved step 3")
 
     monkeypatch.setattr("hsmad_cli.training.loop.train", terminated)
-    monkeypatch.setattr("hsmad_cli.training.parallel.Workers.leave", lambda workers: left.append(workers))
+    monkeypatch.setattr("hsmad_cli.training.parallel.Workers.__exit__", lambda workers, *_: left.append(workers))
     assert main(arguments("style", bank, tmp_path)) == 143
+    assert len(left) == 1
+
+
+def test_the_processes_part_when_there_is_nothing_to_train_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = []
+    monkeypatch.setattr("hsmad_cli.training.parallel.Workers.__exit__", lambda workers, *_: left.append(workers))
+    assert main(arguments("style", tmp_path / "nowhere", tmp_path / "run")) == 3
     assert len(left) == 1

@@ -123,7 +123,15 @@ def test_styles(hsmad) -> None:
     assert "jazz" in hsmad("styles").out.decode()
     assert "genres" in json.loads(hsmad("styles", "--json").out)
     assert hsmad("styles", "warm piano jazz").out == b"all words are known\n"
-    assert hsmad("styles", "warm zydeco").out == b"never seen: zydeco\n"
+    assert hsmad("styles", "warm zydeco gitar").out == b"never seen: zydeco, gitar (did you mean guitar?)\n"
+
+
+def test_every_style_is_a_line_with_its_other_names(hsmad) -> None:
+    lines = hsmad("styles").out.decode().splitlines()
+    assert lines[:5] == ["styles", "  jazz", "  solo piano: piano, piano solo", "  strings", ""]
+    assert [line for line in lines if line and not line.startswith("  ")] == list(
+        json.loads(hsmad("styles", "--json").out)
+    )
 
 
 def test_styles_lists_only_what_the_style_encoder_has_seen(hsmad) -> None:

@@ -103,7 +103,7 @@ def test_a_signal_ends_it_in_good_order(environment, tmp_path: Path, song: Path,
     assert process.stderr is not None
     assert process.stderr.readline().startswith("weights")
     process.send_signal(number)
-    assert process.wait(timeout=60) == code
+    assert process.wait(timeout=280) == code
     lines = process.stderr.read().splitlines()
     assert lines == [f"hsmad sample: {'interrupted' if code == 130 else 'terminated'}"]
     assert list(tmp_path.iterdir()) == []

@@ -14,14 +14,15 @@ PACKAGE = Path(hsmad_cli.__file__).parent
 MAY_IMPORT = {
     "errors": set(),
     "config": {"errors"},
+    "processes": {"errors"},
     "symbolic": {"errors", "config"},
     "files": {"errors", "config", "symbolic"},
     "synth": {"errors", "config", "symbolic", "files"},
-    "datasets": {"errors", "config", "symbolic", "files", "synth"},
+    "datasets": {"errors", "config", "processes", "symbolic", "files", "synth"},
     "model": {"config"},
     "diffusion": set(),
     "training": {"errors", "config", "symbolic", "files", "datasets", "model", "diffusion"},
-    "evaluation": {"errors", "config", "symbolic", "files", "model", "pipeline"},
+    "evaluation": {"errors", "config", "processes", "symbolic", "files", "model", "pipeline"},
     "pipeline": {"errors", "config", "symbolic", "files", "model", "diffusion"},
 }
 ANYTHING = {"commands", "__main__", "__init__"}

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
+from typing import get_args, get_type_hints
 
 import pytest
 
-from hsmad_cli.config import CodecConfig, Config, canonical_json, from_dict, load_preset, preset_names, to_dict
+from hsmad_cli.config import (
+    CodecConfig,
+    Config,
+    StyleConfig,
+    canonical_json,
+    from_dict,
+    load_preset,
+    preset_names,
+    to_dict,
+)
 from hsmad_cli.errors import ConfigError
+from hsmad_cli.model.style_encoder import PRETRAINED_STYLES
 
 
 def test_hop_is_twenty_milliseconds() -> None:
@@ -50,6 +62,39 @@ def test_a_bad_preset_names_the_fault(tmp_path, text: str, message: str) -> None
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
         load_preset(str(path))
+
+
+@pytest.mark.parametrize(
+    "change", ["train_vae.precision=fp32", "train_vae.precision = 'fp32'", "train_vae.precision= fp32 "]
+)
+def test_a_word_needs_no_quotes(change: str) -> None:
+    assert load_preset("base").train_vae.precision == "bf16"
+    assert load_preset("base", [change]).train_vae.precision == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("train_vae.batch=eight", "preset tiny.train_vae.batch: expected int, got 'eight'"),
+        ("train_vae.precision=fp16", "preset tiny.train_vae.precision: 'fp16' is not one of bf16, fp32"),
+        ("train_vae.precision=true", "preset tiny.train_vae.precision: True is not one of"),
+        ("train_vae.frozen=[encoder]", "is no line of TOML"),
+        ("train_vae.precision=", "is no line of TOML"),
+        ("train_vae..precision=fp32", "is no line of TOML"),
+        ("fp32", "is no line of TOML"),
+    ],
+)
+def test_a_bad_change_names_the_fault(change: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load_preset("tiny", [change])
+
+
+def test_an_unknown_style_encoder_names_the_file_and_what_there_is(tmp_path) -> None:
+    path = tmp_path / "muse.toml"
+    path.write_text('base = "tiny"\n[style]\nencoder = "muse"\n')
+    with pytest.raises(ConfigError, match=r"muse\.toml\.style\.encoder: 'muse' is not one of builtin, clap, t5"):
+        load_preset(str(path))
+    assert get_args(get_type_hints(StyleConfig)["encoder"]) == ("builtin", *PRETRAINED_STYLES)
 
 
 def test_a_preset_cannot_be_its_own_base(tmp_path) -> None:

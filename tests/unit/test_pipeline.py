@@ -28,13 +28,13 @@ def pipeline(tiny_weights: Path) -> Pipeline:
     """Tiny weights in float32, in which blocks can be compared with the whole."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HSMAD_WEIGHTS", str(tiny_weights))
-        patch.setattr("hsmad_cli.pipeline.device.has_bfloat16", lambda device: False)
+        patch.setattr("hsmad_cli.model.precision.has_bfloat16", lambda device: False)
         return Pipeline.load(device="cpu")
 
 
 @pytest.fixture(autouse=True)
 def float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hsmad_cli.pipeline.device.has_bfloat16", lambda device: False)
+    monkeypatch.setattr("hsmad_cli.model.precision.has_bfloat16", lambda device: False)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_in_bfloat16_blocks_have_the_bits_of_the_whole(
     tiny_weights: Path, score: EncodedScore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HSMAD_WEIGHTS", str(tiny_weights))
-    monkeypatch.setattr("hsmad_cli.pipeline.device.has_bfloat16", lambda device: True)
+    monkeypatch.setattr("hsmad_cli.model.precision.has_bfloat16", lambda device: True)
     half = Pipeline.load(device="cpu")
     assert half.denoiser.unet.input.weight.dtype == torch.bfloat16
     whole = half.sample(score, "jazz", QUICK)

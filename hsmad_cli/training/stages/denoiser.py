@@ -15,6 +15,7 @@ from hsmad_cli.diffusion.objective import add_noise, sample_levels, target
 from hsmad_cli.errors import ConfigError
 from hsmad_cli.model.denoiser import Denoiser
 from hsmad_cli.model.hse import ScoreFeatures
+from hsmad_cli.model.precision import precision_of
 from hsmad_cli.symbolic.srm import LAYOUT, NoteTensors, render_srm
 from hsmad_cli.training.randomness import Draw, seeded
 from hsmad_cli.training.style_table import StyleTable
@@ -106,7 +107,7 @@ class DenoiserStage:
     def _score(self, clips: Tensor, starts: Tensor, generator: torch.Generator) -> Tensor:
         """S_sync [B, T_window, D_in] of windows; beyond the ends of a clip it is silent."""
         notes = self.bank.window(clips, starts, self.window, self.max_notes)
-        dtype = torch.bfloat16 if self.train.precision == "bf16" else torch.float32
+        dtype = precision_of(self.device, self.train.precision)
         return render_srm(notes, 0, self.window, self.frame_rate, named=named_notes(notes, generator), dtype=dtype)
 
     def _crop_place(self, items: int, generator: torch.Generator) -> Tensor:

@@ -145,6 +145,19 @@ def test_dynamics_leave_times_and_pitches(score: Score) -> None:
     assert played.velocity.max() <= 127
 
 
+def test_uneven_notes_keep_their_mean_and_deviate_as_said(score: Score) -> None:
+    """Over many draws the deviation is within its bounds, and none of it follows from the note before."""
+    steps = []
+    for seed in range(50):
+        played = augment.uneven_velocities(score, np.random.default_rng(seed)).notes
+        steps.append(played.velocity.astype(float) - score.notes.velocity)
+    deviations = np.array([step.std() for step in steps])
+    low, high = augment.UNEVENNESS
+    assert 0.5 * low < deviations.min() < deviations.max() < 1.5 * high
+    assert abs(np.mean(steps)) < 2.0
+    assert abs(np.mean([np.corrcoef(step[1:], step[:-1])[0, 1] for step in steps])) < 0.2
+
+
 def test_loose_timing_stays_near_and_rolls_chords_upwards(score: Score) -> None:
     assert augment.is_typeset(score.notes)
     loose = augment.loosen_timing(score, np.random.default_rng(0), 0.005, 0.0)

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tiny_scores import make_score
+from tiny_trees import write_slakh
 
 from hsmad_cli.datasets.excerpts import Choice, cut, drums_alone, excerpts
+from hsmad_cli.datasets.layouts import list_folder
 from hsmad_cli.datasets.manifest import Item
 from hsmad_cli.errors import InputError
 from hsmad_cli.files.midi import write_midi
@@ -50,6 +52,33 @@ def test_sets_are_told_apart_by_who_plays(items: list[Item]) -> None:
     assert set(names(items, "bands")) == set(names(items, "drums")) == {"c/2", "a/3", "b/4", "c/5"}
     assert set(names(items, "ensembles")) == {"c/8"}
     assert set(names(items, "ensembles", replace(CHOICE, split="train"))) == {"a/6", "b/7"}
+
+
+def test_training_on_tier_b_leaves_something_unseen(items: list[Item]) -> None:
+    """Where its split is official: without one it is not to train on, and all of it is unseen."""
+    official = [replace(item, official=True) for item in items]
+    assert set(names(official, "piano")) == {"p/A"}
+    assert set(names([replace(official[9], split="test"), *official], "piano")) == {"p/0"}
+    assert set(names(official, "piano", replace(CHOICE, split="train"))) == {"p/0", "p/1"}
+
+
+def test_sets_of_tier_b_are_told_apart_by_who_plays(items: list[Item]) -> None:
+    all_b = [replace(item, tier="B", official=True) for item in items]
+    assert {kind: names(all_b, kind) for kind in ("ensembles", "bands", "drums")} == {
+        kind: names(items, kind) for kind in ("ensembles", "bands", "drums")
+    }
+
+
+def test_slakh_gives_bands_and_drums(tmp_path: Path) -> None:
+    unseen = list_folder(write_slakh(tmp_path))[1].items
+    bands = {each.name: each.score.notes for each in excerpts(unseen, "bands", CHOICE, pytest.fail)}
+    assert set(bands) == {"Track01501", "Track01876"}
+    assert all(set(notes.program.tolist()) == {0, 25, 35} and notes.is_drum.any() for notes in bands.values())
+
+
+def test_names_without_a_folder_are_of_one_source(items: list[Item]) -> None:
+    flat = [replace(item, id=item.id.replace("/", "")) for item in items]
+    assert len({tuple(names(flat, "bands", replace(CHOICE, seed=seed))) for seed in range(8)}) > 2
 
 
 def test_the_seed_alone_chooses_and_sources_take_turns(items: list[Item]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from tiny_trees import write_part, write_sound
 
 from hsmad_cli.datasets.layouts import checked, list_folder
+from hsmad_cli.datasets.recordings import recording
 from hsmad_cli.datasets.scores import read_score
 from hsmad_cli.errors import InputError
 
@@ -27,6 +28,42 @@ def test_pairs_words_and_chords_are_found_by_name(tmp_path: Path) -> None:
     assert alone.audio is None
     assert listing.problems == (f"{tmp_path / 'stray.wav'}: a recording without a MIDI file beside it",)
     assert checked(listing, 1).items[0].duration_s == pytest.approx(0.9 + 2.0, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["song.WAV", "song.Flac"])
+def test_the_case_of_a_suffix_is_of_no_account(tmp_path: Path, name: str) -> None:
+    write_part(tmp_path / "song.mid", (60, 62))
+    (tmp_path / name).write_bytes(b"sound")
+    assert recording(tmp_path / "song.wav") == tmp_path / name
+    _, listing = list_folder(tmp_path)
+    assert listing.items[0].audio == str(tmp_path / name)
+    assert not listing.problems
+
+
+def test_the_name_itself_comes_first_then_wav(tmp_path: Path) -> None:
+    for suffix in (".OGG", ".flac", ".WAV"):
+        (tmp_path / f"a[1]{suffix}").touch()
+    (tmp_path / "a[1].b.wav").touch()
+    assert recording(tmp_path / "a[1].flac") == tmp_path / "a[1].flac"
+    assert recording(tmp_path / "a[1].mp3") == tmp_path / "a[1].WAV"
+    assert recording(tmp_path / "a.wav") is recording(tmp_path / "none" / "a.wav") is None
+
+
+def test_a_second_score_of_a_name_is_a_problem(tmp_path: Path) -> None:
+    for name in ("two.mid", "two.midi", "other/two.mid"):
+        write_part(tmp_path / name, (60,))
+    _, listing = list_folder(tmp_path)
+    assert [(item.id, Path(item.midi).suffix) for item in listing.items] == [("other/two", ".mid"), ("two", ".mid")]
+    (problem,) = listing.problems
+    assert problem.startswith(f"{tmp_path / 'two.midi'}: ")
+    assert "two.mid," in problem
+
+
+def test_hidden_files_and_folders_are_left_alone(tmp_path: Path) -> None:
+    root = tmp_path / ".music"
+    for name in ("a.mid", ".b.mid", ".hid/x.mid", "c/.hid/deep/x.mid"):
+        write_part(root / name, (60,))
+    assert [item.id for item in list_folder(root)[1].items] == ["a"]
 
 
 def test_folders_named_after_splits_make_them(tmp_path: Path) -> None:

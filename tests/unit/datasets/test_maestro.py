@@ -28,6 +28,7 @@ def test_performances_come_with_official_splits_and_words(maestro: Path) -> None
     assert second.caption == "solo piano, Frédéric Chopin, Étude Op. 10, No. 4, concert recording of 2008"
     assert second.group == "Frédéric Chopin: Étude Op. 10, No. 4"
     assert (first.licence, first.tier, first.duration_s) == ("CC-BY-NC-SA-4.0", "B", 4.0)
+    assert all(item.official for item in listing.items)
     assert listing == checked(listing, 1)
 
 

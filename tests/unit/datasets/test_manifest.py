@@ -29,6 +29,7 @@ def test_a_manifest_is_read_back_with_paths_relative_to_itself(pack: Path, tmp_p
 
 def test_a_pack_is_a_manifest(pack: Path) -> None:
     assert read_manifest(pack) == read_pack(pack)
+    assert not any(item.official for item in read_pack(pack))
 
 
 def test_items_of_a_group_are_in_one_split(pack: Path) -> None:
@@ -54,7 +55,15 @@ def test_choose_takes_splits_and_tiers() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["{", '{"id": "a"}', '{"id": "a", "midi": "b", "split": "dev"}', '{"id": "a", "midi": 3}', '{"what": 1}']
+    "line",
+    [
+        "{",
+        '{"id": "a"}',
+        '{"id": "a", "midi": "b", "split": "dev"}',
+        '{"id": "a", "midi": 3}',
+        '{"what": 1}',
+        '{"id": "a", "midi": "b", "official": "yes"}',
+    ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "manifest.jsonl"

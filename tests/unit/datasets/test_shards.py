@@ -146,7 +146,7 @@ def test_a_killed_build_goes_on(
     script, folder = tmp_path / "killed.py", tmp_path / "shards"
     script.write_text(KILLED)
     arguments = [sys.executable, str(script), str(pack), str(soundfont), str(folder), str(HOURS)]
-    outcome = subprocess.run(arguments, capture_output=True, timeout=120)
+    outcome = subprocess.run(arguments, capture_output=True, timeout=280)
     assert outcome.returncode == -signal.SIGKILL, outcome.stderr
     assert sorted(path.name for path in folder.glob("clips*")) == ["clips-000000.index.json", "clips-000000.tar"]
     assert len(list(folder.glob(".*.part"))) == 1

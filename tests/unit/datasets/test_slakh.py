@@ -42,6 +42,7 @@ def test_tracks_come_with_official_splits_and_words(slakh: Path) -> None:
     assert listing.items[0].caption.endswith("bass and drums")
     assert "guitar" in listing.items[0].caption
     assert {item.licence for item in listing.items} == {"CC-BY-4.0"}
+    assert all(item.official for item in listing.items)
 
 
 def test_a_score_is_what_the_stems_played(slakh: Path) -> None:
@@ -68,7 +69,9 @@ def test_programs_and_drums_are_those_of_the_metadata(track: Path) -> None:
 
 def test_a_track_is_read_back_from_its_manifest(slakh: Path) -> None:
     (slakh / "manifest.jsonl").write_bytes(write_manifest(list_folder(slakh)[1].items, slakh))
-    assert len(read_score(read_manifest(slakh)[0]).notes) == 12
+    first = read_manifest(slakh)[0]
+    assert len(read_score(first).notes) == 12
+    assert first.official
 
 
 def test_tracks_side_by_side_are_split_by_number(tmp_path: Path) -> None:

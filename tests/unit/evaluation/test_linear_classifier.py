@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hsmad_cli.errors import NonFiniteError
 from hsmad_cli.evaluation.linear_classifier import LinearClassifier, linear_discriminant
 
 
@@ -14,6 +15,18 @@ def test_labels_are_ranked_by_weights_and_bias() -> None:
     assert classifier.scores(x).tolist() == [0.5, 1.0, 1.5]
     assert classifier.name(x) == "c"
     assert [classifier.rank(x, label) for label in "abc"] == [3, 2, 1]
+
+
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
+def test_ties_count_against_a_label_and_what_is_not_finite_has_no_rank() -> None:
+    classifier = LinearClassifier(("a", "b", "c"), np.eye(3), np.zeros(3))
+    assert [classifier.rank(np.zeros(3), label) for label in "abc"] == [3, 3, 3]
+    assert [classifier.rank(np.array([1, 2, 2]), label) for label in "abc"] == [3, 2, 2]
+    for value in (np.nan, np.inf):
+        with pytest.raises(NonFiniteError):
+            classifier.rank(np.array([value, 0, 0]), "a")
+        with pytest.raises(NonFiniteError):
+            classifier.name(np.array([value, 0, 0]))
 
 
 def test_two_round_classes_are_parted_half_way() -> None:

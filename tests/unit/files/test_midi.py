@@ -258,7 +258,8 @@ def test_silence_after_the_last_note_does_not_count() -> None:
     ("data", "message"),
     [
         (b"", "empty file"),
-        (b"RIFF" + bytes(60), "not a MIDI file"),
+        (b"RIFF" + bytes(60), "a sound, and a score"),
+        (b"RIFF\0\0\0\0RMID" + bytes(60), "not a MIDI file"),
         (b"MThd\0\0", "not a MIDI file"),
         (raw_song(b"\0\xff\x2f\0", ticks_per_beat=0), "zero ticks per beat"),
         (raw_song(b"\0\xff\x2f\0", ticks_per_beat=0xE728), "SMPTE"),

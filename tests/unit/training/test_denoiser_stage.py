@@ -203,7 +203,16 @@ def test_a_tiny_run_trains_and_its_checkpoint_names_its_company(tmp_path: Path) 
     assert tensors.keys() == trained.denoiser.state_dict().keys()
 
 
-def test_clips_are_encoded_whole_and_in_order() -> None:
+@pytest.mark.parametrize(("chip", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_the_score_is_drawn_in_the_precision_of_the_run(monkeypatch, chip: bool, dtype: torch.dtype) -> None:
+    monkeypatch.setattr("hsmad_cli.model.precision.has_bfloat16", lambda device: chip)
+    tiny = load_preset("tiny")
+    trained = stage(replace(tiny, train_denoiser=replace(tiny.train_denoiser, precision="bf16")))
+    assert trained.batch(0, Draw(0, 0)).srm.dtype == dtype
+
+
+def test_clips_are_encoded_whole_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hsmad_cli.model.precision.has_bfloat16", lambda device: False)
     torch.manual_seed(0)
     codec = VAE(load_preset("tiny").codec)
     bank = silent_bank()

@@ -63,8 +63,5 @@ class ToyStage:
 
 
 if __name__ == "__main__":
-    workers = Workers.join("cpu")
-    try:
+    with Workers.join("cpu") as workers:
         train(ToyStage(pause_s=0.02), CONFIG, Path(sys.argv[1]), workers=workers, resume=True)
-    finally:
-        workers.leave()
