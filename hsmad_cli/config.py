@@ -137,7 +137,8 @@ class DenoiserConfig:
 class SampleConfig:
     """How `sample` guides [2.5.2] and steps unless told otherwise: weights of score and style, mode, sampler.
 
-    Raises UsageError if a weight is negative or not finite.
+    temperature: deviation of the noise at the start; below 1 the likelier music of all that fits, with less hiss.
+    Raises UsageError if a weight or the temperature is negative or not finite.
     """
 
     w_h: float = 4.0
@@ -145,11 +146,14 @@ class SampleConfig:
     guidance: str = "additive"
     steps: int = 8
     sampler: str = "dpm_solver_2m"
+    temperature: float = 0.7
 
     def __post_init__(self) -> None:
         for what, weight in (("score", self.w_h), ("style", self.w_s)):
             if not (isfinite(weight) and weight >= 0):
                 raise UsageError(f"the guidance of the {what} is {weight:g}", "it is a number from 0 on, such as 4")
+        if not (isfinite(self.temperature) and self.temperature >= 0):
+            raise UsageError(f"the temperature is {self.temperature:g}", "it is a number from 0 on, such as 0.7")
 
 
 @dataclass(frozen=True)

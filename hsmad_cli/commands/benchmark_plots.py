@@ -31,7 +31,11 @@ def _name(hearing: Hearing) -> str:
     A hash of them keeps apart what would be called the same.
     """
     clip, setting = hearing.clip, hearing.setting
-    knobs = (setting.guidance, f"wh{setting.w_h:g}", f"ws{setting.w_s:g}", f"{setting.steps}") if setting else ()
+    knobs = (
+        (setting.guidance, f"wh{setting.w_h:g}", f"ws{setting.w_s:g}", f"{setting.steps}", f"t{setting.temperature:g}")
+        if setting
+        else ()
+    )
     words = re.sub(r"[^\w.+-]+", "_", "-".join(filter(None, (clip.kind, clip.name, clip.shift, hearing.judge, *knobs))))
     exact = repr((clip.kind, clip.name, clip.shift, hearing.judge, setting))
     return f"{words}-{sha256(exact.encode()).hexdigest()[:8]}"

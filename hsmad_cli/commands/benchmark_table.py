@@ -58,6 +58,7 @@ _COLUMNS: dict[str, Cell] = {
     "wh": setting("w_h"),
     "ws": setting("w_s"),
     "steps": setting("steps"),
+    "temperature": setting("temperature"),
     "n": lambda row: str(row["n"]),
     "left out": lambda row: str(row["n_left_out"]),
     "reference": mean("onset_f1", "reference"),

@@ -46,6 +46,9 @@ Split = Annotated[
 ScoreGuidances = Annotated[str, typer.Option("--wh", metavar="LIST", help="Guidance of the score.")]
 StyleGuidances = Annotated[str, typer.Option("--ws", metavar="LIST", help="Guidance of the style.")]
 GuidanceModes = Annotated[str, typer.Option("--cfg", metavar="LIST", help="How the two are combined.")]
+Temperatures = Annotated[
+    str, typer.Option("--temperature", metavar="LIST", help="Deviation of the noise at the start.")
+]
 StepCounts = Annotated[str, typer.Option("--steps", metavar="LIST", help="Steps of the sampler.")]
 CodecOnly = Annotated[bool, typer.Option("--codec-only", help="Judge the codec and generate nothing.")]
 LeastF1 = Annotated[

@@ -44,6 +44,9 @@ def sample(
         int, typer.Option("--steps", min=1, max=options.MAX_STEPS, help="More is better and slower.")
     ] = DEFAULT.steps,
     sampler: Annotated[Literal["dpm", "ddim"], typer.Option("--sampler", help="DPM-Solver++(2M) or DDIM.")] = "dpm",
+    temperature: Annotated[
+        float, typer.Option("--temperature", help="Less noise to begin with: cleaner notes, takes that are more alike.")
+    ] = DEFAULT.temperature,
     instruments: Annotated[
         options.Instruments | None,
         typer.Option(
@@ -86,7 +89,7 @@ def sample(
     console = Console("sample", as_json, quiet, verbose)
     if cfg == "joint" and ws is not None:
         raise UsageError("--cfg joint has one weight, --wh, for score and style together", "leave --ws out")
-    settings = SampleConfig(wh, DEFAULT.w_s if ws is None else ws, cfg, steps, SAMPLERS[sampler])
+    settings = SampleConfig(wh, DEFAULT.w_s if ws is None else ws, cfg, steps, SAMPLERS[sampler], temperature)
     jobs = plan_jobs(inputs, output, out_dir, f".{sound_format}", force)
     if count > 1:
         jobs = with_takes(jobs, [str(seed + take) for take in range(count)])

@@ -57,6 +57,7 @@ def style_benchmark(
     ws: options.StyleGuidances = f"{DEFAULT.w_s:g}",
     cfg: options.GuidanceModes = DEFAULT.guidance,
     steps: options.StepCounts = f"{DEFAULT.steps}",
+    temperature: options.Temperatures = f"{DEFAULT.temperature:g}",
     codec_only: options.CodecOnly = False,
     min_reference_f1: options.LeastF1 = 0.4,
     seed: options.Seed = 0,
@@ -91,7 +92,7 @@ def style_benchmark(
     from hsmad_cli.files.hub import find_weights
 
     console = Console("style-benchmark", False, quiet, verbose)
-    settings = [] if codec_only else guidance_grid(wh, ws, cfg, steps)
+    settings = [] if codec_only else guidance_grid(wh, ws, cfg, steps, temperature)
     names_of("--split", split, SPLITS)
     recipes = _recipes_of(styles)
     targets = targets_of(output, markdown, as_json)

@@ -22,6 +22,7 @@ COLUMNS: dict[str, Cell] = {
     "wh": setting("w_h"),
     "ws": setting("w_s"),
     "steps": setting("steps"),
+    "temperature": setting("temperature"),
     "n": lambda row: str(row["n_named"]),
     "reference, top 1": mean("top1", "reference"),
     "reference, top 5": mean("top5", "reference"),

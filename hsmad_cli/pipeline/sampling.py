@@ -163,7 +163,7 @@ class Pipeline:
         def report(step: int, steps: int, x: Tensor) -> None:
             progress("denoise", step + 1, steps)
 
-        z = song_noise(seed, heard.start, heard.stop, self.codec.latent_channels)[None]
+        z = settings.temperature * song_noise(seed, heard.start, heard.stop, self.codec.latent_channels)[None]
         latent = SAMPLERS[settings.sampler](denoise, z, settings.steps, callback=report)
         return finite(latent[0].numpy(), "the latents")
 

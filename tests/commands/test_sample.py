@@ -36,6 +36,19 @@ def test_the_same_seed_gives_the_same_bytes_alone_or_among_others(hsmad, song: P
     assert alone != Path("another.wav").read_bytes()
 
 
+def test_the_seed_matters_in_proportion_to_the_temperature(hsmad, song: Path) -> None:
+    """Without noise there is one answer; a tenth of the noise lies nearer to it than all of it."""
+
+    def played(temperature: float, seed: int) -> np.ndarray:
+        options = ("--temperature", temperature, "--seed", seed, "--gain", 0, "--force")
+        assert hsmad("sample", song, "-o", "take.wav", *options, *FAST).code == 0
+        return soundfile.read("take.wav")[0]
+
+    still = played(0, 1)
+    np.testing.assert_array_equal(played(0, 2), still)
+    assert 0 < np.abs(played(0.1, 1) - still).max() < np.abs(played(1, 1) - still).max()
+
+
 def test_count_gives_seeds_that_count_up(hsmad, song: Path) -> None:
     assert hsmad("sample", song, "-o", "take.flac", "--count", 2, "--seed", 4, *FAST).code == 0
     assert hsmad("sample", song, "-o", "five.flac", "--seed", 5, *FAST).code == 0
@@ -171,6 +184,7 @@ def test_an_output_that_exists_is_refused_in_a_folder_unless_forced(hsmad, song:
         (("--wh", "nan", "-o", "a.wav"), "the guidance of the score is nan"),
         (("--wh", "-3", "-o", "a.wav"), "the guidance of the score is -3"),
         (("--ws", "inf", "-o", "a.wav"), "the guidance of the style is inf"),
+        (("--temperature", "-1", "-o", "a.wav"), "the temperature is -1"),
         (("--steps", "0"), "greater than or equal to 1"),
         (("--device", "mps", "-o", "a.wav"), "no device 'mps' here"),
     ],
