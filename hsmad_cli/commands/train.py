@@ -36,7 +36,8 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where RUN stopped, if it has begun.")] = False,
     init: Annotated[
-        Path | None, typer.Option("--init", metavar="FILE", help="Start from these weights (a checkpoint or a state).")
+        Path | None,
+        typer.Option("--init", metavar="FILE", help="Weights that a run begins with (a checkpoint or a state)."),
     ] = None,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Steps in all (default: the preset's).")] = None,
     seconds: Annotated[
@@ -85,8 +86,8 @@ def train(
     from hsmad_cli.training.setup import build_refresher, build_stage, plan_of_bank, prepare_bank
 
     console = Console("train", quiet=quiet)
-    if resume and (init is not None or force):
-        raise UsageError("--resume goes on with a run, --init and --force begin one", "leave one of them out")
+    if resume and force:
+        raise UsageError("--resume goes on with a run, --force begins one anew", "leave one of them out")
     if (output / STATE_FILE).exists() and not (resume or force):
         raise OutputError(f"{output}: holds a run already", "--resume goes on with it, --force begins anew")
     if refresh and stage == "style":

@@ -264,8 +264,8 @@ def train(
 ) -> int:
     """Train a stage into a run folder and return the number of steps done.
 
-    `resume` goes on from the folder's state if it has one; `init` starts from the weights of a file; `about` is written
-    to config.json; `test(model with EMA weights, step)` gives metrics every `test_every` steps, on rank 0;
+    `resume` goes on from the folder's state if it has one; else `init` starts from the weights of a file; `about` is
+    written to config.json; `test(model with EMA weights, step)` gives metrics every `test_every` steps, on rank 0;
     `between(step)` is called before every step.
 
     Raises NonFiniteError (nothing of it is saved), Terminated or KeyboardInterrupt after saving, WeightsError,

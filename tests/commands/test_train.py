@@ -60,7 +60,8 @@ def test_a_codec_with_a_frozen_encoder_keeps_its_latents_and_learns_with_a_discr
     assert main(arguments("vae", bank, first, "--steps", "2")) == 0
     options = ["--set", 'train_vae.frozen=["encoder"]', "--set", "train_vae.adversarial_from=1"]
     assert main(arguments("vae", bank, later, "--steps", "3", "--init", str(first / "vae.safetensors"), *options)) == 0
-    assert main(arguments("vae", bank, later, "--steps", "4", "--resume", *options)) == 0
+    again = ["--steps", "4", "--resume", "--init", "not needed any more"]
+    assert main(arguments("vae", bank, later, *again, *options)) == 0
     files = [run / "vae.safetensors" for run in (first, later)]
     assert latent_sha256(files[0]) == latent_sha256(files[1])
     assert file_sha256(files[0]) != file_sha256(files[1])
@@ -90,7 +91,7 @@ def test_options_change_the_preset(bank: Path, tmp_path: Path) -> None:
     [
         (["--stage", "denoiser"], 2, "--codec"),
         (["--stage", "denoiser", "--codec", "nowhere.safetensors"], 5, "nowhere.safetensors"),
-        (["--stage", "style", "--resume", "--init", "x"], 2, "--resume"),
+        (["--stage", "style", "--resume", "--force"], 2, "--resume"),
         (["--stage", "style", "--init", "nowhere"], 5, "nowhere"),
         (["--stage", "style", "--set", "train_style.lr=1"], 4, "'lr'"),
         (["--stage", "style", "--set", "1"], 4, "TOML"),
