@@ -162,7 +162,8 @@ class TrainConfig:
 
     The run ends after `steps`, or after `seconds` of wall-clock time if that is not 0. The rate warms up over `warmup`
     steps, stays, and falls as a cosine over the last `decay` of the run (a fraction, 0 = never). If there is a test
-    metric, it is taken every `test_every` steps (0 = never). `precision` bf16 is bfloat16 where the chip computes
+    metric, it is taken every `test_every` steps (0 = never). `optimiser` muon is AdamW for all but the matrices, whose
+    steps are orthogonal (`betas` are AdamW's). `precision` bf16 is bfloat16 where the chip computes
     in it, else float32. `compile` fuses kernels; `capture` replays a step whose work never changes (the denoiser's) as
     a CUDA graph, on a GPU. `frozen` names parts of the model that keep the weights of --init: with the codec's
     `encoder`, its latents and all denoisers trained on them stay valid. `adversarial_from`, the step at which the
@@ -178,6 +179,7 @@ class TrainConfig:
     weight_decay: float = 0.01
     clip: float = 1.0
     ema: float = 0.9995
+    optimiser: Literal["adamw", "muon"] = "adamw"
     precision: Literal["bf16", "fp32"] = "bf16"
     compile: bool = False
     capture: bool = False

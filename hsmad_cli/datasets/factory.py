@@ -18,7 +18,19 @@ from hsmad_cli.datasets import augment
 from hsmad_cli.datasets.captions import captions
 from hsmad_cli.datasets.manifest import Item
 from hsmad_cli.datasets.production import draw_production, produce
-from hsmad_cli.datasets.recipes import LEVELS, OWN, SINGLE, Orchestration, Recipe, orchestrate, play_alone, suitable
+from hsmad_cli.datasets.recipes import (
+    KITS,
+    LEVELS,
+    OWN,
+    SINGLE,
+    Orchestration,
+    Recipe,
+    drums_alone,
+    exchange_keys,
+    orchestrate,
+    play_alone,
+    suitable,
+)
 from hsmad_cli.datasets.scores import read_score
 from hsmad_cli.errors import InputError
 from hsmad_cli.files.audio import read_audio
@@ -30,13 +42,14 @@ from hsmad_cli.synth.engine import Mix
 from hsmad_cli.synth.engines import ENGINES, Engine, EngineName, build_engine
 from hsmad_cli.synth.schedule import playable
 
-VERSION = 2
+VERSION = 3
 ATTEMPTS = 20
 LEAST_NOTES = 8
 SPARE = 1.15
 _NOISES = range(119, 128)
 _NOISE_WEIGHT, _PIANO_SHARE = 0.2, 0.4
 _DRUM_STYLE_WEIGHT = 4.0
+_STANDARD_KIT_SHARE, _EXCHANGE_SHARE = 0.3, 0.5
 
 
 @dataclass(frozen=True)
@@ -45,8 +58,9 @@ class FactoryOptions:
 
     seconds: length of a clip; sample_rate: Hz. flat: share of clips with neither loosened timing nor dynamics. pedal:
     share of those whose pianos, if they have any, get a sustain pedal. siblings: how many clips in a row are of one
-    excerpt; the odd ones are played by recipes that are drawn from those that suit it, none of them twice. engine: what
-    renders scores; any: one that is drawn for each clip.
+    excerpt; the odd ones are played by recipes that are drawn from those that suit it, none of them twice. drums:
+    share of the single programs that are a drum kit, where a score has drums. engine: what renders scores; any: one
+    that is drawn for each clip.
     """
 
     seconds: float = 48.0
@@ -61,6 +75,7 @@ class FactoryOptions:
     flat_share: float = 0.1
     pedal_share: float = 0.4
     siblings: int = 1
+    drums_share: float = 0.5
     engine: Literal[EngineName, "any"] = "fluidsynth"
 
     @property
@@ -269,12 +284,22 @@ def _orchestration(
     choices = suitable(notes)
     if recipe is not None:
         return recipe, orchestrate(notes, recipe, generator)
-    if u < options.own_share or not choices:
+    if u < options.own_share:
         return OWN, Orchestration(notes, {})
-    if u < options.own_share + options.recipe_share:
+    if choices and u < options.own_share + options.recipe_share:
         recipe = draw_recipe(choices, generator)
         return recipe, orchestrate(notes, recipe, generator)
-    return SINGLE, play_alone(notes, draw_program(generator))
+    return SINGLE, _single(notes, generator, options)
+
+
+def _single(notes: NoteTable, generator: np.random.Generator, options: FactoryOptions) -> Orchestration:
+    """One program alone, or one drum kit: always where nothing else plays, often where it has enough to do."""
+    enough = int(notes.is_drum.sum()) >= LEAST_NOTES
+    if not (notes.is_drum.all() or (enough and generator.uniform() < options.drums_share)):
+        return play_alone(notes, draw_program(generator))
+    if generator.uniform() < _EXCHANGE_SHARE:
+        notes = exchange_keys(notes, generator)
+    return drums_alone(notes, draw_kit(generator))
 
 
 def draw_recipe(choices: Sequence[Recipe], generator: np.random.Generator) -> Recipe:
@@ -295,6 +320,11 @@ def draw_program(generator: np.random.Generator) -> int:
     weights = np.ones(128)
     weights[_NOISES] = _NOISE_WEIGHT
     return int(generator.choice(128, p=weights / weights.sum()))
+
+
+def draw_kit(generator: np.random.Generator) -> int:
+    """The program of one of KITS; often the standard kit."""
+    return KITS[0] if generator.uniform() < _STANDARD_KIT_SHARE else KITS[int(generator.integers(1, len(KITS)))]
 
 
 def heard(notes: NoteTable, seconds: float) -> NoteTable:

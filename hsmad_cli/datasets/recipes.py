@@ -15,6 +15,12 @@ from hsmad_cli.symbolic.notes import HIGHEST_PITCH, LOWEST_PITCH, NoteTable
 ROLES = ("lead", "harmony", "pad", "bass")
 LEVELS = {"lead": 106, "harmony": 92, "pad": 84, "bass": 100, "drums": 98}
 OWN, SINGLE = "own", "single"
+KITS = (0, 8, 16, 24, 25, 32, 40, 48)
+# Percussion keys that may stand in for each other: kicks, snares, toms, hats and shakers, cymbals, hand drums, blocks.
+KEY_KINDS = (
+    (35, 36), (37, 38, 39, 40), (41, 43, 45, 47, 48, 50), (42, 44, 46, 54, 69, 70), (49, 51, 52, 53, 55, 57, 59),
+    (60, 61, 62, 63, 64, 65, 66), (56, 67, 68, 75, 76, 77),
+)  # fmt: skip
 _BASS_FAMILY, _STRIKE_S = 4, 0.02
 
 
@@ -167,6 +173,20 @@ def play_alone(notes: NoteTable, program: int) -> Orchestration:
         pitch[mine] += octave_shift(pitch[mine], instruments()[program].range)
     roles = assign_roles(notes)
     return Orchestration(notes.with_columns(pitch=pitch, program=np.full(len(notes), program)).sorted(), roles)
+
+
+def drums_alone(notes: NoteTable, kit: int) -> Orchestration:
+    """All drums on one kit; pitched notes are left out."""
+    notes = notes.select(notes.is_drum)
+    return Orchestration(notes.with_columns(program=np.full(len(notes), kit)), assign_roles(notes))
+
+
+def exchange_keys(notes: NoteTable, generator: np.random.Generator) -> NoteTable:
+    """The notes with the percussion keys of each of KEY_KINDS exchanged at random; no two keys become one."""
+    keys = np.arange(128)
+    for kind in KEY_KINDS:
+        keys[list(kind)] = generator.permutation(kind)
+    return notes.with_columns(pitch=np.where(notes.is_drum, keys[notes.pitch], notes.pitch)).sorted()
 
 
 def octave_shift(pitch: np.ndarray, playable: tuple[int, int]) -> int:

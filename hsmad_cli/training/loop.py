@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,6 +28,7 @@ from hsmad_cli.model.precision import autocast
 from hsmad_cli.training.capture import CapturedLoss
 from hsmad_cli.training.ema import EMA
 from hsmad_cli.training.metrics import Meter, keep_lines_until
+from hsmad_cli.training.muon import Muon
 from hsmad_cli.training.parallel import Workers
 from hsmad_cli.training.randomness import Draw
 from hsmad_cli.training.signals import Signals
@@ -35,6 +36,7 @@ from hsmad_cli.training.signals import Signals
 STATE_FILE = "state.safetensors"
 METRICS_FILE = "metrics.jsonl"
 AGREE_EVERY = 10
+OPTIMISER_KEYS = ("step", "exp_avg", "exp_avg_sq", "momentum")
 
 
 class Stage(Protocol):
@@ -96,7 +98,7 @@ class Run:
         freeze(self.model, config.frozen)
         self.ema = EMA(self.model, config.ema)
         self.parameters = {name: [p for p in player.parameters() if p.requires_grad] for name, player in self.players}
-        self.optimisers = {name: self._optimiser(self.parameters[name]) for name, _ in self.players}
+        self.optimisers = {name: self._optimisers(self.parameters[name]) for name, _ in self.players}
         self.captured: dict[str, CapturedLoss] = {}
         self.meter = Meter(workers)
 
@@ -104,13 +106,15 @@ class Run:
     def players(self) -> Iterable[tuple[str, nn.Module]]:
         return self.stage.players.items()
 
-    def _optimiser(self, parameters: list[nn.Parameter]) -> torch.optim.AdamW:
-        """AdamW that decays matrices and kernels, not biases, gains and gates."""
-        groups = [
-            {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": self.config.weight_decay},
-            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW(groups, lr=self.config.learning_rate, betas=self.config.betas, fused=self.fused)
+    def _optimisers(self, parameters: list[nn.Parameter]) -> list[torch.optim.Optimizer]:
+        """Those of a player: matrices and kernels decay and may be Muon's; biases, gains and gates are AdamW's."""
+        rate, decay = self.config.learning_rate, self.config.weight_decay
+        matrices = [p for p in parameters if p.ndim >= 2]
+        adam = partial(torch.optim.AdamW, lr=rate, betas=self.config.betas, fused=self.fused)
+        others = {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0}
+        if self.config.optimiser == "muon":
+            return [Muon(matrices, rate, weight_decay=decay), adam([others])]
+        return [adam([{"params": matrices, "weight_decay": decay}, others])]
 
     def advance(self, progress: float) -> None:
         """One step of every player; nothing waits for the GPU."""
@@ -139,7 +143,8 @@ class Run:
             return self.captured[name](batch)
         outcome = self.loss_of(name, batch)
         if outcome is not None:
-            self.optimisers[name].zero_grad(set_to_none=True)
+            for optimiser in self.optimisers[name]:
+                optimiser.zero_grad(set_to_none=True)
             outcome[0].backward()
         return outcome
 
@@ -148,12 +153,13 @@ class Run:
         if outcome is None:
             return
         loss, scalars = outcome
-        optimiser, parameters = self.optimisers[name], self.parameters[name]
+        parameters = self.parameters[name]
         self._average_gradients(parameters)
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.clip or math.inf)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        optimiser.step()
+        for optimiser in self.optimisers[name]:
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            optimiser.step()
         self.meter.add(name, self.step, {"loss": loss.detach(), "grad_norm": norm.detach(), **scalars})
 
     def _average_gradients(self, parameters: list[nn.Parameter]) -> None:
@@ -168,9 +174,9 @@ class Run:
         found = {f"ema/{name}": tensor for name, tensor in self.ema.named().items()}
         for player_name, player in self.players:
             found |= {f"model/{player_name}/{name}": tensor for name, tensor in player.state_dict().items()}
-            state = self.optimisers[player_name].state
-            for name, parameter in player.named_parameters():
-                found |= {f"adam/{player_name}/{key}/{name}": value for key, value in state.get(parameter, {}).items()}
+            for optimiser, name, parameter in self._moved_by(player_name):
+                state = optimiser.state.get(parameter, {})
+                found |= {f"optimiser/{player_name}/{key}/{name}": value for key, value in state.items()}
         return found
 
     def restore(self, path: Path) -> None:
@@ -180,19 +186,26 @@ class Run:
             raise WeightsError(f"{path}: a state of stage {header['stage']!r}, this is {self.stage.kind!r}")
         for player_name, player in self.players:
             fill(player, _under(tensors, f"model/{player_name}/"), str(path))
-            self._restore_adam(player_name, player, tensors)
+            self._restore_optimisers(player_name, tensors)
         for name, average in self.ema.named().items():
             average.copy_(tensors[f"ema/{name}"])
         self.step, self.gpu_seconds = header["step"], header["gpu_seconds"]
 
-    def _restore_adam(self, player_name: str, player: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-        optimiser = self.optimisers[player_name]
-        for name, parameter in player.named_parameters():
-            keys = {key: f"adam/{player_name}/{key}/{name}" for key in ("step", "exp_avg", "exp_avg_sq")}
-            if keys["step"] in tensors:
-                state = {key: tensors[where].to(parameter.device) for key, where in keys.items()}
-                step_device = parameter.device if self.fused else "cpu"
-                optimiser.state[parameter] = {**state, "step": state["step"].to(step_device)}
+    def _moved_by(self, player_name: str) -> Iterator[tuple[torch.optim.Optimizer, str, nn.Parameter]]:
+        """The trained parameters of a player, with their names, each beside its optimiser."""
+        names = {parameter: name for name, parameter in self.stage.players[player_name].named_parameters()}
+        for optimiser in self.optimisers[player_name]:
+            for group in optimiser.param_groups:
+                yield from ((optimiser, names[parameter], parameter) for parameter in group["params"])
+
+    def _restore_optimisers(self, player_name: str, tensors: Mapping[str, Tensor]) -> None:
+        for optimiser, name, parameter in self._moved_by(player_name):
+            keys = {key: f"optimiser/{player_name}/{key}/{name}" for key in OPTIMISER_KEYS}
+            state = {key: tensors[where].to(parameter.device) for key, where in keys.items() if where in tensors}
+            if "step" in state and not self.fused:
+                state["step"] = state["step"].cpu()
+            if state:
+                optimiser.state[parameter] = state
 
     def start_from(self, path: Path) -> None:
         """Take only the model's weights: the EMA of a state, or a shipped checkpoint."""

@@ -10,14 +10,15 @@ import pytest
 import torch
 
 from hsmad_cli.datasets.build import build_bank, make_plan
-from hsmad_cli.datasets.factory import Engines, FactoryOptions, Plan, clip_of, draw_program, make_clip
+from hsmad_cli.datasets.factory import Engines, FactoryOptions, Plan, clip_of, draw_kit, draw_program, make_clip
 from hsmad_cli.datasets.manifest import Item, read_pack
 from hsmad_cli.datasets.memory import ClipBank
-from hsmad_cli.datasets.recipes import recipes
+from hsmad_cli.datasets.recipes import KITS, recipes
 from hsmad_cli.errors import InputError
 from hsmad_cli.files.audio import write_audio
 from hsmad_cli.files.midi import write_midi
 from hsmad_cli.symbolic.notes import NoteTable, Score
+from hsmad_cli.symbolic.words import names_of
 from hsmad_cli.synth.schedule import playable
 
 OPTIONS = FactoryOptions(seconds=9.6)
@@ -114,6 +115,36 @@ def test_any_engine_is_drawn_for_each_clip(plan: Plan, engines: Engines) -> None
 def test_every_program_can_be_drawn() -> None:
     generator = np.random.default_rng(0)
     assert {draw_program(generator) for _ in range(4000)} == set(range(128))
+
+
+def test_drums_play_alone_on_every_kit_and_are_called_so(pack: Path, engines: Engines, soundfont: Path) -> None:
+    options = replace(OPTIONS, own_share=0.0, recipe_share=0.0, drums_share=1.0)
+    engine, kits = engines["fluidsynth", str(soundfont)], set()
+    for seed in range(12):
+        clip = make_clip(read_pack(pack)[0], np.random.default_rng(seed), engine, replace(options, drop_share=0.0))
+        (kit,) = np.unique(clip.notes.program).tolist()
+        assert clip.recipe == "single"
+        assert clip.notes.is_drum.all()
+        assert any(name in " ".join(clip.captions) for name in names_of(kit, True))
+        assert f"kit:{kit}" in clip.tags
+        kits.add(kit)
+    assert len(kits) > 3
+    assert {draw_kit(np.random.default_rng(seed)) for seed in range(200)} == set(KITS)
+
+
+@pytest.mark.parametrize(("every", "alone"), [(1, True), (5, True), (20, False)])
+def test_drums_play_alone_where_they_have_enough_to_do(
+    tmp_path: Path, engines: Engines, soundfont: Path, every: int, alone: bool
+) -> None:
+    time, is_drum = np.arange(120) * 0.1, np.arange(120) % every == 0
+    notes = NoteTable(time, time + 0.1, np.full(120, 60), np.full(120, 90), np.zeros(120), is_drum, ~is_drum)
+    write_midi(Score(notes), tmp_path / "score.mid")
+    options = replace(OPTIONS, own_share=0.0, recipe_share=0.0, drop_share=0.0, stretch_share=0.0, drums_share=1.0)
+    item = Item("score", str(tmp_path / "score.mid"))
+    for seed in range(4):
+        clip = make_clip(item, np.random.default_rng(seed), engines["fluidsynth", str(soundfont)], options)
+        assert clip.notes.is_drum.all() == alone
+        assert clip.notes.is_drum.any() == alone
 
 
 def test_bad_items_give_way_and_many_are_an_error(plan: Plan, engines: Engines, tmp_path: Path) -> None:

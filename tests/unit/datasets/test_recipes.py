@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from hsmad_cli.datasets.recipes import (
+    KEY_KINDS,
     ROLES,
     Recipe,
     assign_roles,
+    drums_alone,
+    exchange_keys,
     octave_shift,
     orchestrate,
     play_alone,
@@ -48,6 +51,32 @@ def test_every_program_can_play_alone(program: int, score: Score) -> None:
     played = play_alone(score.notes, program).notes
     assert essence(played) == essence(score.notes.select(~score.notes.is_drum))
     assert set(played.program.tolist()) == {program}
+
+
+@pytest.mark.parametrize("kit", [0, 25, 48])
+def test_every_kit_can_play_alone(kit: int, score: Score) -> None:
+    played = drums_alone(score.notes, kit)
+    assert essence(played.notes) == essence(score.notes.select(score.notes.is_drum))
+    assert set(played.notes.program.tolist()) == {kit}
+    assert set(played.roles.values()) == {"drums"}
+
+
+def test_exchanged_keys_stay_of_their_kind_and_apart() -> None:
+    keys = np.repeat(np.arange(21, 109), 2)
+    is_drum = np.tile([True, False], 88)
+    count, zeros = np.arange(len(keys)), np.zeros(len(keys))
+    notes = NoteTable(count * 0.1, count * 0.1 + 0.05, keys, zeros + 80, zeros, is_drum, zeros)
+    kind_of = {key: kind for kind in KEY_KINDS for key in kind}
+    assert sum(map(len, KEY_KINDS)) == len(kind_of)
+    heard: dict[int, set[int]] = {key: set() for key in keys.tolist()}
+    for seed in range(200):
+        exchanged = exchange_keys(notes, np.random.default_rng(seed))
+        np.testing.assert_array_equal(exchanged.onset_s, notes.onset_s)
+        np.testing.assert_array_equal(exchanged.pitch[~is_drum], keys[~is_drum])
+        assert sorted(exchanged.pitch[is_drum]) == sorted(keys[is_drum])
+        for old, new in zip(keys[is_drum].tolist(), exchanged.pitch[is_drum].tolist(), strict=True):
+            heard[old].add(new)
+    assert heard == {key: set(kind_of.get(key, (key,))) for key in keys.tolist()}
 
 
 def test_recipes_are_sound() -> None:

@@ -170,7 +170,7 @@ def test_init_takes_the_ema_and_nothing_else(whole: Path, tmp_path: Path) -> Non
     for name, parameter in from_shipped.model.named_parameters():
         torch.testing.assert_close(parameter.detach(), wanted[f"ema/{name}"], rtol=2**-11, atol=1e-6)
     assert from_state.step == 0
-    assert not from_state.optimisers["model"].state
+    assert not from_state.optimisers["model"][0].state
 
 
 def test_a_state_of_another_stage_is_refused(tmp_path: Path) -> None:
