@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from hsmad_cli.errors import UsageError
+
 MAX_STEPS = 1000
+
+
+def finite_gain(decibels: float | None) -> float | None:
+    """The decibels of --gain. Raises UsageError for nan and infinities."""
+    if decibels is not None and not isfinite(decibels):
+        raise UsageError(f"--gain is {decibels:g}", "it is a number of decibels, such as -3")
+    return decibels
+
 
 Inputs = Annotated[list[str], typer.Argument(metavar="INPUT", help="Input files; - is stdin.", show_default=False)]
 Output = Annotated[
@@ -33,7 +44,9 @@ Codec = Annotated[str | None, typer.Option("--weights", metavar="NAME|FILE", hel
 SoundFormat = Annotated[
     Literal["wav", "flac", "ogg"], typer.Option("--format", help="Format of outputs that -o does not name.")
 ]
-Gain = Annotated[float, typer.Option("--gain", metavar="DB", help="Louder or softer by so many decibels.")]
+Gain = Annotated[
+    float, typer.Option("--gain", metavar="DB", callback=finite_gain, help="Louder or softer by so many decibels.")
+]
 Instruments = Literal["free", "midi"]
 MaxMinutes = Annotated[float, typer.Option("--max-minutes", min=0, help="Refuse scores that are longer.")]
 

@@ -64,7 +64,12 @@ def sample(
     ] = 1,
     gain: Annotated[
         float | None,
-        typer.Option("--gain", metavar="DB", help="Louder or softer by so much; by default softer if it would clip."),
+        typer.Option(
+            "--gain",
+            metavar="DB",
+            callback=options.finite_gain,
+            help="Louder or softer by so much; by default softer if it would clip.",
+        ),
     ] = None,
     seed: options.Seed = 0,
     weights: options.Weights = None,
