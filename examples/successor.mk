@@ -36,6 +36,8 @@ SCORER_SECONDS ?= 240
 SCORER_OPTIONS ?= --seed 1
 SCORER_CLIPS ?= --seed 1 --clip-seconds 12.8 --set siblings=16
 
+# Clips that are made beside a training must not hold it up: its kernels are compiled on the same cores.
+ASIDE ?= nice -n 10
 EVERY_STEP := --steps 1000000
 FONTS := $(SOUNDFONTS:%=--soundfont %)
 bank = $(RUNS)/clips/$(1)/bank-*
@@ -51,11 +53,11 @@ $(RUNS)/clips/codec.made:
 	touch $@
 
 $(RUNS)/clips/scorer.made: $(RUNS)/clips/codec.made
-	$(HSMAD) dataset $(PACK) --cache $(@:.made=) --hours $(SCORER_HOURS) --soundfont $(lastword $(SOUNDFONTS)) $(SCORER_CLIPS)
+	$(ASIDE) $(HSMAD) dataset $(PACK) --cache $(@:.made=) --hours $(SCORER_HOURS) --soundfont $(lastword $(SOUNDFONTS)) $(SCORER_CLIPS)
 	touch $@
 
 $(RUNS)/clips/denoiser.made: $(RUNS)/clips/codec.made
-	$(HSMAD) dataset $(PACK) --cache $(@:.made=) --hours $(DENOISER_HOURS) --soundfont $(firstword $(SOUNDFONTS)) --seed 2
+	$(ASIDE) $(HSMAD) dataset $(PACK) --cache $(@:.made=) --hours $(DENOISER_HOURS) --soundfont $(firstword $(SOUNDFONTS)) --seed 2
 	touch $@
 
 $(RUNS)/codec/vae.safetensors: | $(RUNS)/clips/codec.made
