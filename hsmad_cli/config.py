@@ -138,7 +138,8 @@ class SampleConfig:
     """How `sample` guides [2.5.2] and steps unless told otherwise: weights of score and style, mode, sampler.
 
     temperature: deviation of the noise at the start; below 1 the likelier music of all that fits, with less hiss.
-    Raises UsageError if a weight or the temperature is negative or not finite.
+    rescale: 0 to 1, how far guidance is kept from making music louder than it is without.
+    Raises UsageError if a weight or the temperature is negative or not finite, or rescale is not between 0 and 1.
     """
 
     w_h: float = 4.0
@@ -147,6 +148,7 @@ class SampleConfig:
     steps: int = 8
     sampler: str = "dpm_solver_2m"
     temperature: float = 0.7
+    rescale: float = 0.7
 
     def __post_init__(self) -> None:
         for what, weight in (("score", self.w_h), ("style", self.w_s)):
@@ -154,6 +156,8 @@ class SampleConfig:
                 raise UsageError(f"the guidance of the {what} is {weight:g}", "it is a number from 0 on, such as 4")
         if not (isfinite(self.temperature) and self.temperature >= 0):
             raise UsageError(f"the temperature is {self.temperature:g}", "it is a number from 0 on, such as 0.7")
+        if not 0 <= self.rescale <= 1:
+            raise UsageError(f"the rescaling is {self.rescale:g}", "it is a number from 0 (none) to 1 (all)")
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ def benchmark(
     cfg: options.GuidanceModes = DEFAULT.guidance,
     steps: options.StepCounts = f"{DEFAULT.steps}",
     temperature: options.Temperatures = f"{DEFAULT.temperature:g}",
+    rescale: options.Rescalings = f"{DEFAULT.rescale:g}",
     instruments: Annotated[
         options.Instruments,
         typer.Option("--instruments", help="Who plays: midi, as the score says; free: the caption."),
@@ -77,9 +78,9 @@ def benchmark(
 ) -> None:
     """Make the tables of quality: how well unseen scores are played by a soundfont, the codec and the model.
 
-    LIST is values with commas between; every combination of --wh, --ws, --cfg, --steps and --temperature is a row. The
-    same judges hear the reference, the reference through the codec, and what is generated. The table goes to stderr;
-    all figures, those of every clip and those of the table with 95 % intervals, go to -o.
+    LIST is values with commas between; every combination of --wh, --ws, --cfg, --steps, --temperature and --rescale is
+    a row. The same judges hear the reference, the reference through the codec, and what is generated. The table goes to
+    stderr; all figures, those of every clip and those of the table with 95 % intervals, go to -o.
     """
     from hsmad_cli.commands.benchmark_plots import pictures_in
     from hsmad_cli.commands.benchmark_sounds import Players, Shift, clips_of
@@ -89,7 +90,7 @@ def benchmark(
     from hsmad_cli.evaluation.workers import Workers
 
     console = Console("benchmark", False, quiet, verbose)
-    settings = [] if codec_only else guidance_grid(wh, ws, cfg, steps, temperature)
+    settings = [] if codec_only else guidance_grid(wh, ws, cfg, steps, temperature, rescale)
     judges = names_of("--judge", judge, JUDGES)
     names_of("--split", split, SPLITS)
     where = judging.judge_device(device)
@@ -122,15 +123,16 @@ def benchmark(
         raise PartialError(f"{len(report.failures)} failed, {report.n_done} done")
 
 
-def guidance_grid(wh: str, ws: str, cfg: str, steps: str, temperature: str) -> list[SampleConfig]:
-    """Every combination of five lists; guidance `joint`, which has one weight only, once for each of --wh."""
+def guidance_grid(wh: str, ws: str, cfg: str, steps: str, temperature: str, rescale: str) -> list[SampleConfig]:
+    """Every combination of six lists; guidance `joint`, which has one weight only, once for each of --wh."""
     styles = numbers_of("--ws", ws)
     grid = [
-        SampleConfig(w_h, styles[0] if mode == "joint" else w_s, mode, count, temperature=warmth)
-        for mode, count, warmth, w_s, w_h in product(
+        SampleConfig(w_h, styles[0] if mode == "joint" else w_s, mode, count, temperature=warmth, rescale=share)
+        for mode, count, warmth, share, w_s, w_h in product(
             names_of("--cfg", cfg, GUIDANCES),
             counts_of("--steps", steps, options.MAX_STEPS),
             numbers_of("--temperature", temperature),
+            numbers_of("--rescale", rescale),
             styles,
             numbers_of("--wh", wh),
         )

@@ -32,7 +32,14 @@ def _name(hearing: Hearing) -> str:
     """
     clip, setting = hearing.clip, hearing.setting
     knobs = (
-        (setting.guidance, f"wh{setting.w_h:g}", f"ws{setting.w_s:g}", f"{setting.steps}", f"t{setting.temperature:g}")
+        (
+            setting.guidance,
+            f"wh{setting.w_h:g}",
+            f"ws{setting.w_s:g}",
+            f"{setting.steps}",
+            f"t{setting.temperature:g}",
+            f"r{setting.rescale:g}",
+        )
         if setting
         else ()
     )

@@ -59,6 +59,7 @@ _COLUMNS: dict[str, Cell] = {
     "ws": setting("w_s"),
     "steps": setting("steps"),
     "temperature": setting("temperature"),
+    "rescale": setting("rescale"),
     "n": lambda row: str(row["n"]),
     "left out": lambda row: str(row["n_left_out"]),
     "reference": mean("onset_f1", "reference"),

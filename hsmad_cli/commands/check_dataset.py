@@ -11,7 +11,7 @@ from hsmad_cli.commands import options
 from hsmad_cli.commands.console import Console
 from hsmad_cli.errors import InputError
 
-LISTENED_S, JPEG_QUALITY = 20, 60
+LISTENED_S, PICTURE_WIDTH, JPEG_QUALITY = 20, 1200, 60
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,18 +121,20 @@ def _sheet_item(clip: HeardClip) -> SheetItem:
 
     audio = clip.audio[: LISTENED_S * clip.sample_rate]
     title = f"clip {clip.index}: {clip.recipe}"
-    picture = plot_renderings([Panel(title, audio.T / 32768)], clip.notes)
+    picture = plot_renderings([Panel("", audio.T / 32768)], clip.notes)
     return SheetItem(title, clip.captions, _jpeg(picture), _mp3(audio, clip.sample_rate))
 
 
 def _jpeg(png: bytes) -> bytes:
-    """A picture at half the size; Pillow comes with matplotlib."""
+    """A picture as wide as the page, so that its legend can be read; Pillow comes with matplotlib."""
     from io import BytesIO
 
     from PIL import Image
 
     buffer = BytesIO()
-    Image.open(BytesIO(png)).convert("RGB").reduce(2).save(buffer, format="JPEG", quality=JPEG_QUALITY)
+    picture = Image.open(BytesIO(png)).convert("RGB")
+    picture.thumbnail((PICTURE_WIDTH, PICTURE_WIDTH))
+    picture.save(buffer, format="JPEG", quality=JPEG_QUALITY)
     return buffer.getvalue()
 
 

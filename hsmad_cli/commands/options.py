@@ -62,6 +62,9 @@ GuidanceModes = Annotated[str, typer.Option("--cfg", metavar="LIST", help="How t
 Temperatures = Annotated[
     str, typer.Option("--temperature", metavar="LIST", help="Deviation of the noise at the start.")
 ]
+Rescalings = Annotated[
+    str, typer.Option("--rescale", metavar="LIST", help="How far guidance is kept from making it louder.")
+]
 StepCounts = Annotated[str, typer.Option("--steps", metavar="LIST", help="Steps of the sampler.")]
 CodecOnly = Annotated[bool, typer.Option("--codec-only", help="Judge the codec and generate nothing.")]
 LeastF1 = Annotated[

@@ -47,6 +47,9 @@ def sample(
     temperature: Annotated[
         float, typer.Option("--temperature", help="Less noise to begin with: cleaner notes, takes that are more alike.")
     ] = DEFAULT.temperature,
+    rescale: Annotated[
+        float, typer.Option("--rescale", help="How far strong guidance is kept from making it louder: 0 to 1.")
+    ] = DEFAULT.rescale,
     instruments: Annotated[
         options.Instruments | None,
         typer.Option(
@@ -94,7 +97,7 @@ def sample(
     console = Console("sample", as_json, quiet, verbose)
     if cfg == "joint" and ws is not None:
         raise UsageError("--cfg joint has one weight, --wh, for score and style together", "leave --ws out")
-    settings = SampleConfig(wh, DEFAULT.w_s if ws is None else ws, cfg, steps, SAMPLERS[sampler], temperature)
+    settings = SampleConfig(wh, DEFAULT.w_s if ws is None else ws, cfg, steps, SAMPLERS[sampler], temperature, rescale)
     jobs = plan_jobs(inputs, output, out_dir, f".{sound_format}", force)
     if count > 1:
         jobs = with_takes(jobs, [str(seed + take) for take in range(count)])

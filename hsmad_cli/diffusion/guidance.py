@@ -2,12 +2,12 @@
 
 A *branch* is a pair (score present, style present); e(H, S) below is the denoiser's answer with both, and 0 marks an
 absent one. Each mode is a sum of branches whose coefficients add up to one, so it may be applied to noise, v or x.
+Rescaling it, after Lin et al. (2023), may not: it is a matter of x, the music.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,16 +30,6 @@ MODES: dict[str, Callable[[float, float], dict[Branch, float]]] = {
 }
 
 
-class Interval(NamedTuple):
-    """Diffusion times low <= t <= high at which guidance applies."""
-
-    low: float = 0.0
-    high: float = 1.0
-
-
-ALWAYS = Interval()
-
-
 def branch_weights(mode: str, w_h: float, w_s: float = 1.0) -> dict[Branch, float]:
     """The coefficient of every branch that a mode needs; they add up to one. `joint` has no w_s.
 
@@ -50,21 +40,18 @@ def branch_weights(mode: str, w_h: float, w_s: float = 1.0) -> dict[Branch, floa
     return {branch: weight for branch, weight in MODES[mode](w_h, w_s).items() if weight != 0}
 
 
-def guided(
-    predict: PredictBranches, weights: Mapping[Branch, float], interval: Interval = ALWAYS, rescale: float = 0.0
-) -> Denoise:
-    """A denoiser that answers with the weighted sum of branches inside `interval` and with e(H, S) alone outside it.
+def guided(predict: PredictBranches, weights: Mapping[Branch, float], rescale: float = 0.0) -> Denoise:
+    """A denoiser that answers with the weighted sum of branches.
 
-    predict(branches, z, t) -> [branches, B, T, C]: all branches at once, in the order asked for. z: [B, T, C], t: [B].
-    rescale: 0..1, how far each frame's deviation over its channels is drawn back to that of the most conditioned branch
-    (frame by frame, so that blocks of a song agree with the whole).
+    predict(branches, z, t) -> x [branches, B, T, C]: all branches at once, in the order asked for. z: [B, T, C],
+    t: [B]. rescale: 0..1, how far a frame whose deviation over its channels exceeds that of the most conditioned branch
+    is drawn back to it: strong guidance makes music louder and noise ripple. Frame by frame, so that blocks of a song
+    agree with the whole.
     """
     branches = tuple(weights)
     strongest = branches.index(max(branches))
 
     def denoise(z: Tensor, t: Tensor) -> Tensor:
-        if not interval.low <= float(t.max()) <= interval.high:
-            return predict((BOTH,), z, t)[0]
         answers = predict(branches, z, t)
         coefficients = torch.tensor([weights[branch] for branch in branches], dtype=z.dtype, device=z.device)
         total = torch.tensordot(coefficients, answers.to(z.dtype), dims=1)
@@ -75,4 +62,4 @@ def guided(
 
 def _rescaled(total: Tensor, reference: Tensor, share: float) -> Tensor:
     ratio = reference.std(dim=-1, keepdim=True) / total.std(dim=-1, keepdim=True).clamp(min=1e-8)
-    return total * (1 + share * (ratio - 1))
+    return total * (1 + share * (ratio.clamp(max=1) - 1))

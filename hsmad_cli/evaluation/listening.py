@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import html
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from hsmad_cli.errors import InputError
+from hsmad_cli.evaluation.listening_page import listening_page
 
 RATINGS = {5: "excellent", 4: "good", 3: "fair", 2: "poor", 1: "bad"}
 
@@ -68,7 +68,8 @@ def answer_key(clips: Sequence[Clip]) -> dict[str, dict[str, str]]:
 
 def page(clips: Sequence[Clip], question: str = "How good does this sound?") -> str:
     """An HTML page that plays clips/NAME in order and saves the ratings of one listener as a JSON file."""
-    return PAGE.format(question=html.escape(question), clips="\n".join(map(_fieldset, range(1, len(clips) + 1), clips)))
+    fieldsets = "\n".join(map(_fieldset, range(1, len(clips) + 1), clips))
+    return listening_page(question, STYLE, FORM.format(clips=fieldsets))
 
 
 def _fieldset(number: int, clip: Clip) -> str:
@@ -80,12 +81,12 @@ def _fieldset(number: int, clip: Clip) -> str:
     return f"<fieldset><legend>{number}</legend>{player}\n{choices}</fieldset>"
 
 
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Listening test</title>
-<style>body {{ font: 1rem sans-serif; max-width: 42rem; margin: 2rem auto }} label {{ margin-right: 1rem }}
-audio {{ display: block; width: 100%; margin-bottom: .5rem }} fieldset {{ margin: 1rem 0 }}</style>
-<h1>{question}</h1>
-<form>
+STYLE = """body { max-width: 42rem }
+fieldset { margin: 1rem 0; padding: .5rem 1rem }
+label { display: inline-block; padding: .5rem 1rem .5rem 0 }
+button { font: inherit; padding: .5rem 1rem }"""
+
+FORM = """<form>
 {clips}
 <button>Save my ratings</button>
 </form>
@@ -98,9 +99,7 @@ document.querySelector("form").addEventListener("submit", event => {{
   link.download = "ratings.json";
   link.click();
 }});
-</script>
-</html>
-"""
+</script>"""
 
 
 def opinion_scores(

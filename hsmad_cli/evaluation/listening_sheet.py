@@ -7,6 +7,8 @@ from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from hsmad_cli.evaluation.listening_page import listening_page
+
 
 @dataclass(frozen=True)
 class SheetItem:
@@ -20,7 +22,7 @@ class SheetItem:
 
 def listening_sheet(title: str, items: Iterable[SheetItem]) -> str:
     """An HTML page that needs no other file."""
-    return PAGE.format(title=html.escape(title), sections="\n".join(map(_section, items)))
+    return listening_page(title, STYLE, "\n".join(map(_section, items)))
 
 
 def _section(item: SheetItem) -> str:
@@ -37,12 +39,8 @@ def _embedded(data: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{b64encode(data).decode()}"
 
 
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>{title}</title>
-<style>body {{ font: 1rem sans-serif; max-width: 72rem; margin: 2rem auto }}
-img, audio {{ display: block; width: 100% }}
-section {{ margin: 2rem 0 }}</style>
-<h1>{title}</h1>
-{sections}
-</html>
-"""
+STYLE = """body { max-width: 72rem }
+h2 { font-size: 1.1rem }
+img { display: block; width: 100%; border-radius: .25rem }
+ul { padding-left: 1.2rem; line-height: 1.4 }
+section { margin: 2.5rem 0 }"""

@@ -154,16 +154,16 @@ class Pipeline:
         if not style.strip():
             weights = without_style(weights)
         vector = self.style.encode([style]).to(self.device)
-        answer = guided(self._predictor(score, vector, heard), weights)
-        objective = self.config.diffusion.objective
+        predict, objective = self._predictor(score, vector, heard), self.config.diffusion.objective
 
-        def denoise(z: Tensor, t: Tensor) -> Tensor:
-            return to_x(objective, answer(z, t), z, t)
+        def predict_x(branches: tuple[Branch, ...], z: Tensor, t: Tensor) -> Tensor:
+            return to_x(objective, predict(branches, z, t), z, t)
 
         def report(step: int, steps: int, x: Tensor) -> None:
             progress("denoise", step + 1, steps)
 
         z = settings.temperature * song_noise(seed, heard.start, heard.stop, self.codec.latent_channels)[None]
+        denoise = guided(predict_x, weights, settings.rescale)
         latent = SAMPLERS[settings.sampler](denoise, z, settings.steps, callback=report)
         return finite(latent[0].numpy(), "the latents")
 

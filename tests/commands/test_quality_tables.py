@@ -66,11 +66,12 @@ def test_an_error_while_figures_are_kept_does_not_hide_the_first(capsys: pytest.
 
 
 def test_every_combination_is_a_setting_and_joint_has_one_weight() -> None:
-    grid = guidance_grid("0,4", "1,2", "additive,joint", "8", "1")
+    grid = guidance_grid("0,4", "1,2", "additive,joint", "8", "1", "0.7")
     additive = [(each.w_h, each.w_s) for each in grid if each.guidance == "additive"]
     assert additive == [(0, 1), (4, 1), (0, 2), (4, 2)]
     assert [each.w_h for each in grid if each.guidance == "joint"] == [0, 4]
-    assert [each.temperature for each in guidance_grid("4", "2", "additive", "8", "1,0.5")] == [1, 0.5]
+    assert [each.temperature for each in guidance_grid("4", "2", "additive", "8", "1,0.5", "0.7")] == [1, 0.5]
+    assert [each.rescale for each in guidance_grid("4", "2", "additive", "8", "1", "0,1")] == [0, 1]
 
 
 def band(program: int = 25, drums: bool = True) -> Score:

@@ -185,6 +185,7 @@ def test_an_output_that_exists_is_refused_in_a_folder_unless_forced(hsmad, song:
         (("--wh", "-3", "-o", "a.wav"), "the guidance of the score is -3"),
         (("--ws", "inf", "-o", "a.wav"), "the guidance of the style is inf"),
         (("--temperature", "-1", "-o", "a.wav"), "the temperature is -1"),
+        (("--rescale", "1.5", "-o", "a.wav"), "the rescaling is 1.5"),
         (("--gain", "nan", "-o", "a.wav"), "--gain is nan"),
         (("--steps", "0"), "greater than or equal to 1"),
         (("--device", "mps", "-o", "a.wav"), "no device 'mps' here"),
