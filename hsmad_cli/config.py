@@ -148,7 +148,7 @@ class SampleConfig:
     steps: int = 8
     sampler: str = "dpm_solver_2m"
     temperature: float = 0.7
-    rescale: float = 0.7
+    rescale: float = 0.6
 
     def __post_init__(self) -> None:
         for what, weight in (("score", self.w_h), ("style", self.w_s)):
