@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from hsmad_cli.errors import UsageError
-
 MAX_STEPS = 1000
-
-
-def finite_gain(decibels: float | None) -> float | None:
-    """The decibels of --gain. Raises UsageError for nan and infinities."""
-    if decibels is not None and not isfinite(decibels):
-        raise UsageError(f"--gain is {decibels:g}", "it is a number of decibels, such as -3")
-    return decibels
-
 
 Inputs = Annotated[list[str], typer.Argument(metavar="INPUT", help="Input files; - is stdin.", show_default=False)]
 Output = Annotated[
@@ -45,7 +34,7 @@ SoundFormat = Annotated[
     Literal["wav", "flac", "ogg"], typer.Option("--format", help="Format of outputs that -o does not name.")
 ]
 Gain = Annotated[
-    float, typer.Option("--gain", metavar="DB", callback=finite_gain, help="Louder or softer by so many decibels.")
+    float, typer.Option("--gain", metavar="DB", min=-120, max=120, help="Louder or softer by so many decibels.")
 ]
 Instruments = Literal["free", "midi"]
 MaxMinutes = Annotated[float, typer.Option("--max-minutes", min=0, help="Refuse scores that are longer.")]

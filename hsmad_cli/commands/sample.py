@@ -58,6 +58,16 @@ def sample(
             show_default=False,
         ),
     ] = None,
+    dynamics: Annotated[
+        float,
+        typer.Option(
+            "--dynamics",
+            metavar="FACTOR",
+            min=0,
+            max=10,
+            help="Velocities so many times as far from the mean of their part (MIDI only).",
+        ),
+    ] = 1.0,
     start: Annotated[float, typer.Option("--start", min=0, help="Second of the song to begin at.")] = 0.0,
     seconds: Annotated[
         float | None, typer.Option("--seconds", min=0.1, help="Only so many seconds; the whole song by default.")
@@ -70,7 +80,8 @@ def sample(
         typer.Option(
             "--gain",
             metavar="DB",
-            callback=options.finite_gain,
+            min=-120,
+            max=120,
             help="Louder or softer by so much; by default softer if it would clip.",
         ),
     ] = None,
@@ -104,7 +115,7 @@ def sample(
     written_as = sound_format if jobs[0].to_stdout else audio_format(jobs[0].target)
     shown = instruments or ("midi" if style is None else "free")
     load = cache(lambda: _load(console, weights, device))
-    encode = lru_cache(1)(lambda source: _encode(console, source, load(), shown, max_minutes))
+    encode = lru_cache(1)(lambda source: _encode(console, source, load(), shown, max_minutes, dynamics))
     tell_unknown = cache(lambda: _tell_unknown(console, load(), style or ""))
 
     def work(job: Job) -> Mapping[str, Any]:
@@ -126,6 +137,7 @@ def sample(
             "seed": take_seed,
             "style": words,
             "instruments": shown,
+            "dynamics": dynamics,
             "settings": asdict(settings),
             "weights": pipeline.sha256,
             "ledger": asdict(score.ledger),
@@ -157,9 +169,11 @@ def _tell_unknown(console: Console, pipeline: Pipeline, prompt: str) -> None:
         console.warn(f"words the style encoder never saw: {told}")
 
 
-def _encode(console: Console, source: Source, pipeline: Pipeline, shown: str, max_minutes: float) -> EncodedScore:
+def _encode(
+    console: Console, source: Source, pipeline: Pipeline, shown: str, max_minutes: float, dynamics: float
+) -> EncodedScore:
     from hsmad_cli.commands.scores import read_encoded, report_ledger
 
-    score = read_encoded(source, pipeline, shown, max_minutes)
+    score = read_encoded(source, pipeline, shown, max_minutes, dynamics)
     report_ledger(console, source.name, score.ledger)
     return score

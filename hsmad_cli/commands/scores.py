@@ -36,11 +36,20 @@ def read_roll(source: Source, frame_rate: tuple[int, int], max_minutes: float) -
     return roll
 
 
-def read_encoded(source: Source, pipeline: Pipeline, instruments: str, max_minutes: float) -> EncodedScore:
-    """The features of a MIDI file, an SRM npz or a features npz."""
+def read_encoded(
+    source: Source, pipeline: Pipeline, instruments: str, max_minutes: float, dynamics: float = 1.0
+) -> EncodedScore:
+    """The features of a MIDI file, with its dynamics so much wider, an SRM npz or a features npz."""
+    from hsmad_cli.files.midi import read_midi
     from hsmad_cli.files.npz import npz_meta
     from hsmad_cli.files.score_npz import load_features
+    from hsmad_cli.symbolic.dynamics import with_dynamics
 
+    if dynamics != 1:
+        if source.head() == ZIP_MAGIC:
+            raise InputError("an npz holds its velocities already, --dynamics is for MIDI", "leave out --dynamics")
+        score = read_midi(source.content(), 60 * max_minutes)
+        return pipeline.encode(with_dynamics(score, dynamics), instruments)
     if source.head() == ZIP_MAGIC and npz_meta(source.content())["kind"] == "features":
         return pipeline.restore(load_features(source.content()))
     return pipeline.encode(read_roll(source, pipeline.codec.frame_rate, max_minutes), instruments)

@@ -30,7 +30,9 @@ def style_benchmark(
     soundfont: Annotated[Path, typer.Option("--soundfont", metavar="FILE", help="Renders the references.")],
     scorer: Annotated[
         str | None,
-        typer.Option("--scorer", metavar="NAME|FILE", help="A style checkpoint that judges; not the one that plays."),
+        typer.Option(
+            "--scorer", metavar="NAME|FILE", help="A style checkpoint that names sounds, not that which plays."
+        ),
     ] = None,
     styles: Annotated[
         str, typer.Option("--styles", metavar="N|LIST", help="So many different styles, or these by name.")
@@ -58,6 +60,7 @@ def style_benchmark(
     cfg: options.GuidanceModes = DEFAULT.guidance,
     steps: options.StepCounts = f"{DEFAULT.steps}",
     temperature: options.Temperatures = f"{DEFAULT.temperature:g}",
+    rescale: options.Rescalings = f"{DEFAULT.rescale:g}",
     codec_only: options.CodecOnly = False,
     min_reference_f1: options.LeastF1 = 0.4,
     seed: options.Seed = 0,
@@ -75,24 +78,26 @@ def style_benchmark(
     """Make the tables of style: is what was asked for what is heard, and are the notes played as well?
 
     Unseen scores are orchestrated by the recipe of every style, rendered, and generated from the same notes and words
-    alone (--instruments free). A scorer that nobody plays by names the style of each sound among all: top 1, top 5.
-    With --families every score is played on one program of each GM family (--instruments midi, no words), and a
-    classifier of the scorer's embeddings names the family. LIST is values with commas between.
+    alone (--instruments free). A scorer that nobody plays by names the style of each sound among all: top 1, top 5;
+    without one the table says only how well the notes are played. With --families every score is played on one program
+    of each GM family (--instruments midi, no words), and a classifier of the scorer's embeddings names the family, or
+    without a scorer one of plain timbre. LIST is values with commas between.
     """
-    from hsmad_cli.commands.style_sounds import PromptedPlayers, StyleClips, family_classifier, family_clips
+    from hsmad_cli.commands.style_sounds import FamilySchool, PromptedPlayers, StyleClips, family_clips
     from hsmad_cli.datasets.excerpts import Choice
     from hsmad_cli.datasets.manifest import read_manifest
     from hsmad_cli.datasets.style_choice import own_words
     from hsmad_cli.evaluation.benchmark import Benchmark
-    from hsmad_cli.evaluation.style_benchmark import Listener, summarise_styles
+    from hsmad_cli.evaluation.style_benchmark import Ear, Listener, summarise_styles
     from hsmad_cli.evaluation.style_score import StyleScorer
+    from hsmad_cli.evaluation.timbre import timbre
     from hsmad_cli.evaluation.transcriber import load_judge
     from hsmad_cli.evaluation.workers import Workers
     from hsmad_cli.files.checkpoint import file_sha256
     from hsmad_cli.files.hub import find_weights
 
     console = Console("style-benchmark", False, quiet, verbose)
-    settings = [] if codec_only else guidance_grid(wh, ws, cfg, steps, temperature)
+    settings = [] if codec_only else guidance_grid(wh, ws, cfg, steps, temperature, rescale)
     names_of("--split", split, SPLITS)
     recipes = _recipes_of(styles)
     targets = targets_of(output, markdown, as_json)
@@ -100,17 +105,19 @@ def style_benchmark(
     load_judge(JUDGE, where)
     load_synthesizer(soundfont)
     items = read_manifest(pack)
-    judge_file = find_weights(scorer, "scorer")
-    ears = StyleScorer.load(judge_file, where)
+    judge_file = None if scorer is None else find_weights(scorer, "scorer")
+    scoring = judge_file and StyleScorer.load(judge_file, where)
     model, pipeline = load_models(weights, codec, style_encoder, device, codec_only)
-    if pipeline is not None:
+    if pipeline is not None and judge_file is not None:
         _check_independent(judge_file, weights)
     instruments, n_labels = ("midi", 16) if families else ("free", len(recipes))
     choice = Choice(scores, seconds, start, split, seed)
     report = Report(console, scores * n_labels)
+    if scorer is None and not families:
+        console.warn("styles are not named, since no --scorer is given: the table is of notes only")
     about = {
         "labels": "families" if families else "styles", "weights": pipeline and pipeline.sha256,
-        "codec": model.sha256, "scorer": file_sha256(judge_file), "soundfont": soundfont.name,
+        "codec": model.sha256, "scorer": judge_file and file_sha256(judge_file), "soundfont": soundfont.name,
         "instruments": instruments, "phrasing": phrasing, "shuffled": shuffled, **asdict(choice),
         "min_reference_f1": min_reference_f1,
     }  # fmt: skip
@@ -123,16 +130,19 @@ def style_benchmark(
 
     with Workers(workers) as pool:
         if families:
-            fonts, learnt = fit_soundfont or [soundfont], Choice(fit_scores, seconds, start, "train", seed)
-            classifier = family_classifier(ears, items, learnt, fonts, pool, report.failed)
+            learnt = Choice(fit_scores, seconds, start, "train", seed)
+            school = FamilySchool(items, learnt, fit_soundfont or [soundfont], pool, report.failed)
+            embed = scoring.embed_audio if scoring else timbre
+            ear: Ear | None = Ear(embed, (school.by_family if scoring else school.by_program)(embed))
             chosen = family_clips(items, choice, report.failed)
         else:
-            classifier = ears.classifier({recipe.name: own_words(recipe) for recipe in recipes})
+            words = {recipe.name: own_words(recipe) for recipe in recipes}
+            ear = Ear(scoring.embed_audio, scoring.classifier(words)) if scoring else None
             chosen = StyleClips(recipes, _phrases(recipes, phrasing), soundfont, shuffled).of(
                 items, choice, report.failed
             )
         players = PromptedPlayers(pool, soundfont, model, pipeline, instruments, seed)
-        listener = Listener(ears, classifier)
+        listener = Listener(ear)
         benchmark = Benchmark(players, settings, (JUDGE,), where)
         with report.kept_by(write):
             for row in benchmark.run(chosen, pool, report.done, report.failed, listener):

@@ -21,12 +21,16 @@ if TYPE_CHECKING:
     from hsmad_cli.evaluation.benchmark import Clip
     from hsmad_cli.evaluation.linear_classifier import LinearClassifier
     from hsmad_cli.evaluation.style_benchmark import PromptedClip
-    from hsmad_cli.evaluation.style_score import StyleScorer
     from hsmad_cli.evaluation.workers import Workers
     from hsmad_cli.pipeline import EncodedScore
 
+N_PROGRAMS = 128
 PROGRAMS_IN_FAMILY = 8
+EXAMPLES_OF_PROGRAM = 8
+PROGRAM_SHRINKAGE = 0.01
+BATCH = 16
 Failed = Callable[[str, "InputError"], object]
+Embed = Callable[["np.ndarray"], "np.ndarray"]
 
 
 class PromptedPlayers(Players):
@@ -105,43 +109,90 @@ def family_clips(items: Sequence[Item], choice: Choice, failed: Failed) -> Itera
     import numpy as np
 
     from hsmad_cli.datasets.excerpts import excerpts
+    from hsmad_cli.symbolic.notes import GM_FAMILIES
+
+    for turn, excerpt in enumerate(excerpts(items, "ensembles", choice, failed)):
+        generator = np.random.default_rng([choice.seed, turn])
+        for index in range(len(GM_FAMILIES)):
+            yield _alone(excerpt, PROGRAMS_IN_FAMILY * index + int(generator.integers(PROGRAMS_IN_FAMILY)))
+
+
+def program_clips(items: Sequence[Item], choice: Choice, failed: Failed) -> Iterator[PromptedClip]:
+    """Every program of GM on as many of the chosen scores as it needs examples; kind: the name of its family."""
+    from hsmad_cli.datasets.excerpts import excerpts
+
+    chosen = list(excerpts(items, "ensembles", choice, failed))
+    n_examples = min(EXAMPLES_OF_PROGRAM, len(chosen))
+    for example in range(n_examples):
+        for program in range(N_PROGRAMS):
+            yield _alone(chosen[(program + example * len(chosen) // n_examples) % len(chosen)], program)
+
+
+def _alone(excerpt: Excerpt, program: int) -> PromptedClip:
+    """All pitched notes of an excerpt on one program, asked for without words."""
     from hsmad_cli.datasets.factory import heard
     from hsmad_cli.datasets.recipes import play_alone
     from hsmad_cli.evaluation.style_benchmark import PromptedClip
     from hsmad_cli.symbolic.notes import GM_FAMILIES
 
-    for turn, excerpt in enumerate(excerpts(items, "ensembles", choice, failed)):
-        generator = np.random.default_rng([choice.seed, turn])
-        for index, family in enumerate(GM_FAMILIES):
-            program = PROGRAMS_IN_FAMILY * index + int(generator.integers(PROGRAMS_IN_FAMILY))
-            notes = heard(play_alone(excerpt.score.notes, program).notes, excerpt.seconds)
-            yield PromptedClip(excerpt.name, family, replace(excerpt.score, notes=notes), excerpt.seconds)
+    notes = heard(play_alone(excerpt.score.notes, program).notes, excerpt.seconds)
+    family = GM_FAMILIES[program // PROGRAMS_IN_FAMILY]
+    return PromptedClip(excerpt.name, family, replace(excerpt.score, notes=notes), excerpt.seconds)
 
 
-def family_classifier(
-    scorer: StyleScorer,
-    items: Sequence[Item],
-    choice: Choice,
-    soundfonts: Sequence[Path],
-    workers: Workers,
-    failed: Failed,
-) -> LinearClassifier:
-    """Tells the GM families apart by the scorer's ear: fitted on `family_clips`, an equal share by each soundfont."""
-    import numpy as np
+@dataclass(frozen=True)
+class FamilySchool:
+    """Where an ear learns the GM families: training scores, an equal share by each soundfont."""
 
-    from hsmad_cli.errors import InputError
-    from hsmad_cli.evaluation.linear_classifier import linear_discriminant
-    from hsmad_cli.symbolic.notes import GM_FAMILIES
+    items: Sequence[Item]
+    choice: Choice
+    soundfonts: Sequence[Path]
+    workers: Workers
+    failed: Failed
 
-    clips = list(family_clips(items, choice, failed))
-    if len(clips) < 2 * len(GM_FAMILIES):
-        n_scores = len(clips) // len(GM_FAMILIES)
-        raise InputError(f"{n_scores} ensembles of the split {choice.split} to learn the families by, 2 are needed")
-    embeddings = []
-    for soundfont, share in zip(soundfonts, np.array_split(np.arange(len(clips)), len(soundfonts)), strict=True):
-        for first in range(0, len(share), len(GM_FAMILIES)):
-            batch = [clips[i] for i in share[first : first + len(GM_FAMILIES)]]
-            sounds = [workers.submit(render_reference, soundfont, clip.score.notes, clip.seconds) for clip in batch]
-            embeddings += [scorer.embed_audio(sound.result()) for sound in sounds]
-    classes = np.array([GM_FAMILIES.index(clip.kind) for clip in clips])
-    return linear_discriminant(GM_FAMILIES, np.stack(embeddings), classes)
+    def by_family(self, embed: Embed) -> LinearClassifier:
+        """Fitted on `family_clips`: one class a family. Raises InputError if there are too few scores."""
+        import numpy as np
+
+        from hsmad_cli.evaluation.linear_classifier import linear_discriminant
+        from hsmad_cli.symbolic.notes import GM_FAMILIES
+
+        clips = self._enough(list(family_clips(self.items, self.choice, self.failed)), len(GM_FAMILIES))
+        classes = np.array([GM_FAMILIES.index(clip.kind) for clip in clips])
+        return linear_discriminant(GM_FAMILIES, self._embeddings(clips, embed), classes)
+
+    def by_program(self, embed: Embed) -> LinearClassifier:
+        """Fitted on `program_clips`: one class a program; a family is the best of its programs. Raises InputError."""
+        import numpy as np
+
+        from hsmad_cli.evaluation.linear_classifier import LinearClassifier, linear_discriminant
+        from hsmad_cli.symbolic.notes import GM_FAMILIES
+
+        clips = self._enough(list(program_clips(self.items, self.choice, self.failed)), N_PROGRAMS)
+        classes = np.arange(len(clips)) % N_PROGRAMS
+        names, embeddings = [str(program) for program in range(N_PROGRAMS)], self._embeddings(clips, embed)
+        programs = linear_discriminant(names, embeddings, classes, PROGRAM_SHRINKAGE)
+        return LinearClassifier(GM_FAMILIES, programs.weights, programs.bias)
+
+    def _enough(self, clips: list[PromptedClip], n_classes: int) -> list[PromptedClip]:
+        from hsmad_cli.errors import InputError
+
+        n = len(clips) // n_classes
+        if n < 2:
+            raise InputError(f"{n} ensembles of the split {self.choice.split} to learn the families by, 2 are needed")
+        return clips
+
+    def _embeddings(self, clips: Sequence[PromptedClip], embed: Embed) -> np.ndarray:
+        """What is heard of each clip, [len(clips), D]."""
+        import numpy as np
+
+        embeddings = []
+        shares = np.array_split(np.arange(len(clips)), len(self.soundfonts))
+        for soundfont, share in zip(self.soundfonts, shares, strict=True):
+            for first in range(0, len(share), BATCH):
+                batch = [clips[i] for i in share[first : first + BATCH]]
+                sounds = [
+                    self.workers.submit(render_reference, soundfont, clip.score.notes, clip.seconds) for clip in batch
+                ]
+                embeddings += [embed(sound.result()) for sound in sounds]
+        return np.stack(embeddings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hsmad_cli.commands import judging
-from hsmad_cli.commands.benchmark_table import Cell, interval, mean, setting
+from hsmad_cli.commands.benchmark_table import Cell, mean, setting
 
 RATIO = "generated/reference"
 
@@ -23,11 +23,12 @@ COLUMNS: dict[str, Cell] = {
     "ws": setting("w_s"),
     "steps": setting("steps"),
     "temperature": setting("temperature"),
-    "n": lambda row: str(row["n_named"]),
+    "rescale": setting("rescale"),
+    "n": lambda row: str(row["n_named"] or "-"),
     "reference, top 1": mean("top1", "reference"),
     "reference, top 5": mean("top5", "reference"),
     "codec, top 1": mean("top1", "codec"),
-    "generated, top 1": interval("top1", "generated"),
+    "generated, top 1": lambda row: judging.interval(row.get("top1", {}).get("generated")),
     "generated, top 5": mean("top5", "generated"),
     "top 1, generated / reference": _ratio("top1_ratio"),
     "n, notes": lambda row: str(row["n"]),

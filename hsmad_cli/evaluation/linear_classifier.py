@@ -14,7 +14,10 @@ SHRINKAGE = 0.1
 
 @dataclass(frozen=True, eq=False)
 class LinearClassifier:
-    """Label k fits an embedding x [D] by weights[k] . x + bias[k]. weights: [K, D], bias: [K]."""
+    """Label k of K fits an embedding x [D] by the best of its M rows: the largest weights[i] . x + bias[i], i // M = k.
+
+    weights: [K M, D], bias: [K M].
+    """
 
     labels: tuple[str, ...]
     weights: np.ndarray
@@ -22,7 +25,7 @@ class LinearClassifier:
 
     def scores(self, embedding: np.ndarray) -> np.ndarray:
         """How well each label fits an embedding [D]: [K]. Raises NonFiniteError."""
-        scores: np.ndarray = self.weights @ embedding + self.bias
+        scores: np.ndarray = (self.weights @ embedding + self.bias).reshape(len(self.labels), -1).max(axis=1)
         if not np.isfinite(scores).all():
             raise NonFiniteError("the classifier's scores are NaN or infinite")
         return scores

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -20,7 +20,6 @@ from hsmad_cli.evaluation.benchmark import (
 )
 from hsmad_cli.evaluation.linear_classifier import LinearClassifier
 from hsmad_cli.evaluation.statistics import Interval, mean_interval, ratio_interval
-from hsmad_cli.evaluation.style_score import StyleScorer
 
 TOP = (1, 5)
 ALL = "all"
@@ -35,25 +34,37 @@ class PromptedClip(Clip):
     audio: np.ndarray | None = None
 
 
+@dataclass(frozen=True)
+class Ear:
+    """Names sounds [2, samples] at 44.1 kHz by a classifier of their embeddings [D]."""
+
+    embed: Callable[[np.ndarray], np.ndarray]
+    classifier: LinearClassifier
+
+    def verdict(self, sounds: Mapping[str, np.ndarray], label: str) -> Row:
+        """By role, the rank of the right label, and the label that is heard."""
+        heard = {role: self.embed(audio) for role, audio in sounds.items()}
+        return {
+            "rank": {role: self.classifier.rank(embedding, label) for role, embedding in heard.items()},
+            "named": {role: self.classifier.name(embedding) for role, embedding in heard.items()},
+        }
+
+
 @dataclass
 class Listener:
-    """Says what a classifier of the scorer's embeddings makes of every sound. To be told of each `Hearing`."""
+    """Says what an ear (None: nobody) makes of every sound. To be told of each `Hearing`."""
 
-    scorer: StyleScorer
-    classifier: LinearClassifier
+    ear: Ear | None
     verdicts: dict[tuple[str, str, Setting], Row] = field(default_factory=dict)
 
     def __call__(self, hearing: Hearing) -> None:
         clip = hearing.clip
-        heard = {role: self.scorer.embed_audio(audio) for role, audio in hearing.sounds.items()}
-        self.verdicts[clip.name, clip.kind, hearing.setting] = {
-            "prompt": clip.prompt if isinstance(clip, PromptedClip) else "",
-            "rank": {role: self.classifier.rank(embedding, clip.kind) for role, embedding in heard.items()},
-            "named": {role: self.classifier.name(embedding) for role, embedding in heard.items()},
-        }
+        prompt = {"prompt": clip.prompt if isinstance(clip, PromptedClip) else ""}
+        named = self.ear.verdict(hearing.sounds, clip.kind) if self.ear else {}
+        self.verdicts[clip.name, clip.kind, hearing.setting] = prompt | named
 
     def with_verdict(self, row: Row) -> Row:
-        """A row of the benchmark with the prompt, the rank of the right label and the label named, by role."""
+        """A row of the benchmark with the prompt and the verdict of the ear."""
         setting = row["setting"] and SampleConfig(**row["setting"])
         return row | self.verdicts[row["clip"], row["set"], setting]
 
@@ -66,8 +77,8 @@ def summarise_styles(
 ) -> list[Row]:
     """The table: a row for each label and setting, then one of all labels for each setting, with 95 % intervals.
 
-    Names count for all clips, notes where the judge hears enough of the reference. The rows of all labels also have
-    `onset_f1_ratio_of_labels`: generated / reference of each label, their mean, and the worst.
+    Names, where an ear gave any, count for all clips, notes where the judge hears enough of the reference. The rows of
+    all labels also have `onset_f1_ratio_of_labels`: generated / reference of each label, their mean, and the worst.
     """
     rows = list(rows)
     labels = [_named(row, rows, unknown_words) for row in summarise_clips(rows, min_reference_f1)]
@@ -83,16 +94,22 @@ def summarise_styles(
 
 
 def _named(row: Row, rows: Sequence[Row], unknown_words: Callable[[str], Sequence[str]]) -> Row:
-    """A row of the table with the share of its clips whose right label is among the first."""
+    """A row of the table with its prompts and, if they were named, how often the right label is among the first."""
     mine = [each for each in rows if all(each[key] == row[key] for key in ("set", "judge", "setting"))]
-    found: Row = {"n_named": len(mine)}
-    for top in TOP:
-        hits = {role: [float(each["rank"][role] <= top) for each in mine] for role in mine[0]["rank"]}
+    unknown = {word for each in mine for word in unknown_words(each["prompt"])}
+    asked = {"prompts": sorted({each["prompt"] for each in mine}), "unknown_words": sorted(unknown)}
+    return row | _hits([each["rank"] for each in mine if "rank" in each]) | asked
+
+
+def _hits(ranks: Sequence[dict[str, int]]) -> Row:
+    """How often the right label is among the first, from its ranks by role."""
+    found: Row = {"n_named": len(ranks)}
+    for top in TOP if ranks else ():
+        hits = {role: [float(each[role] <= top) for each in ranks] for role in ranks[0]}
         found[f"top{top}"] = {role: _interval(mean_interval(values)) for role, values in hits.items()}
         if GENERATED in hits:
             found[f"top{top}_ratio"] = {RATIO: _interval(ratio_interval(hits[GENERATED], hits[REFERENCE]))}
-    unknown = {word for each in mine for word in unknown_words(each["prompt"])}
-    return row | found | {"prompts": sorted({each["prompt"] for each in mine}), "unknown_words": sorted(unknown)}
+    return found
 
 
 def _over_labels(labels: Sequence[Row], n_labels: int) -> Row:

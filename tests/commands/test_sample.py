@@ -186,7 +186,9 @@ def test_an_output_that_exists_is_refused_in_a_folder_unless_forced(hsmad, song:
         (("--ws", "inf", "-o", "a.wav"), "the guidance of the style is inf"),
         (("--temperature", "-1", "-o", "a.wav"), "the temperature is -1"),
         (("--rescale", "1.5", "-o", "a.wav"), "the rescaling is 1.5"),
-        (("--gain", "nan", "-o", "a.wav"), "--gain is nan"),
+        (("--dynamics", "nan", "-o", "a.wav"), "Invalid value for '--dynamics'"),
+        (("--dynamics", "-1", "-o", "a.wav"), "greater than or equal to 0"),
+        (("--gain", "nan", "-o", "a.wav"), "Invalid value for '--gain'"),
         (("--steps", "0"), "greater than or equal to 1"),
         (("--device", "mps", "-o", "a.wav"), "no device 'mps' here"),
     ],
@@ -195,6 +197,17 @@ def test_usage_errors(hsmad, song: Path, argv: tuple[str, ...], reason: str) -> 
     done = hsmad("sample", song, *argv)
     assert (done.code, done.out) == (2, b"")
     assert reason in done.err
+
+
+def test_wider_dynamics_are_other_music_and_an_npz_has_its_own(hsmad, song: Path) -> None:
+    plain = hsmad("sample", song, "-o", "plain.wav", "--json", *FAST)
+    wide = hsmad("sample", song, "-o", "wide.wav", "--dynamics", 2, "--json", *FAST)
+    assert [json.loads(done.out)["dynamics"] for done in (plain, wide)] == [1, 2]
+    assert Path("plain.wav").read_bytes() != Path("wide.wav").read_bytes()
+    hsmad("render-srm", song, "-o", "roll.npz")
+    refused = hsmad("sample", "roll.npz", "-o", "again.wav", "--dynamics", 2, *FAST)
+    assert refused.code == 3
+    assert "--dynamics is for MIDI" in refused.err
 
 
 def test_two_inputs_need_a_folder_and_two_of_one_name_are_refused(hsmad, song: Path) -> None:

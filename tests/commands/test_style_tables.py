@@ -1,4 +1,4 @@
-"""hsmad style-benchmark: the tables of style, with tiny weights and a tiny scorer."""
+"""hsmad style-benchmark: the tables of style, with tiny weights, with a tiny scorer and without."""
 
 from __future__ import annotations
 
@@ -103,6 +103,54 @@ def test_families_are_learnt_by_training_scores(hsmad, manifest: str, scorer: Pa
     assert figures["table"][-1]["top1"]["reference"]["value"] > 2 / 16
 
 
+@judged
+def test_without_a_scorer_families_are_told_by_timbre(hsmad, manifest: str) -> None:
+    require_judges()
+    lower = band(drums=False).notes
+    write_midi(Score(lower.with_columns(pitch=lower.pitch - 3)), Path("two.mid"))
+    done = hsmad(
+        "style-benchmark", manifest, "--soundfont", FONT, "--families", "--fit-scores", 2, "--scores", 1,
+        "--seconds", 2, "--start", 0, "--codec-only", "--json", "-q",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    figures = json.loads(done.out)
+    assert (figures["scorer"], figures["labels"]) == (None, "families")
+    assert [row["set"] for row in figures["table"]] == [*GM_FAMILIES, "all"]
+    assert figures["table"][-1]["n_named"] == 16
+    assert figures["table"][-1]["top1"]["reference"]["value"] > 0.5
+    assert all(1 <= clip["rank"]["reference"] <= 16 for clip in figures["clips"])
+
+
+@judged
+def test_one_score_is_too_few_to_learn_the_programs_by(hsmad, manifest: str) -> None:
+    require_judges()
+    listed = [line for line in Path(manifest).read_text().splitlines() if '"two/1"' not in line]
+    Path(manifest).write_text("\n".join(listed) + "\n")
+    done = hsmad("style-benchmark", manifest, "--soundfont", FONT, "--families", "--seconds", 2, "--codec-only", "-q")
+    assert done.code == 3
+    assert "1 ensembles of the split train to learn the families by, 2 are needed" in done.err
+
+
+@judged
+def test_without_a_scorer_the_table_of_styles_is_of_notes_only(hsmad, manifest: str) -> None:
+    require_judges()
+    done = hsmad(
+        "style-benchmark", manifest, "--soundfont", FONT, "--styles", STYLES, "--scores", 1, "--seconds", 2,
+        "--steps", 1, "--min-reference-f1", 0, "-o", "t.json", "--markdown", "t.md",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "styles are not named, since no --scorer is given" in done.err
+    figures = json.loads(Path("t.json").read_text())
+    assert figures["scorer"] is None
+    assert [row["set"] for row in figures["table"]] == [*STYLES.split(","), "all"]
+    assert figures["table"][-1]["onset_f1_ratio_of_labels"]["n"] == 2
+    assert all("top1" not in row and "top5" not in row for row in figures["table"])
+    assert all(clip["prompt"] and "rank" not in clip for clip in figures["clips"])
+    heading = Path("t.md").read_text().splitlines()[0]
+    assert "top" not in heading
+    assert "mean of labels | worst label" in heading
+
+
 def test_shuffled_prompts_are_those_of_other_styles_in_turn() -> None:
     recipes = different_styles(4)
     clips = StyleClips(recipes, {recipe.name: (recipe.name,) for recipe in recipes}, Path("any.sf2"), shuffled=True)
@@ -122,7 +170,7 @@ def test_shuffled_prompts_are_those_of_other_styles_in_turn() -> None:
         (("--styles", "polka"), 2, "--styles: 'polka' is none of"),
         (("--split", "seen"), 2, "--split: 'seen'"),
         (("--scorer", "no.safetensors"), 5, "no.safetensors: no such file"),
-        ((), 5, "no default scorer weights"),
+        (("--scorer", "nobody"), 5, "no weights called 'nobody'"),
     ],
 )
 def test_bad_usage_is_one_line(hsmad, manifest: str, arguments: tuple[str, ...], code: int, message: str) -> None:
@@ -150,6 +198,6 @@ def test_nobody_is_judged_by_the_ears_that_he_plays_by(
     monkeypatch.setenv("HSMAD_WEIGHTS", str(folder))
     played = folder / "played.safetensors"
     reheaded(folder / "denoiser.safetensors", played, style_sha256=sha256)
-    done = hsmad("style-benchmark", manifest, "--soundfont", FONT, "--weights", played, "--styles", STYLES)
+    done = hsmad("style-benchmark", manifest, "--soundfont", FONT, "--scorer", "judge", "--weights", played)
     assert done.code == 5
     assert "scorer.safetensors: is the style encoder of these weights" in done.err

@@ -17,6 +17,15 @@ def test_labels_are_ranked_by_weights_and_bias() -> None:
     assert [classifier.rank(x, label) for label in "abc"] == [3, 2, 1]
 
 
+def test_a_label_fits_as_well_as_the_best_of_its_rows() -> None:
+    """Rows 0 and 1 are of a, 2 and 3 of b: (5, 0) fits a by row 1, (0, 5) fits b by row 2."""
+    rows = np.array([[0, 0], [1, 0], [0, 1], [-1, -1]], float)
+    classifier = LinearClassifier(("a", "b"), rows, np.zeros(4))
+    assert classifier.scores(np.array([5.0, 1.0])).tolist() == [5, 1]
+    assert [classifier.name(np.array(x, float)) for x in ([5, 0], [0, 5], [-3, -3])] == ["a", "b", "b"]
+    assert [classifier.rank(np.array([5.0, 0.0]), label) for label in "ab"] == [1, 2]
+
+
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 def test_ties_count_against_a_label_and_what_is_not_finite_has_no_rank() -> None:
     classifier = LinearClassifier(("a", "b", "c"), np.eye(3), np.zeros(3))

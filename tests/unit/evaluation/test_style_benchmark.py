@@ -11,7 +11,7 @@ from hsmad_cli.config import SampleConfig
 from hsmad_cli.evaluation.benchmark import Hearing, clip_row
 from hsmad_cli.evaluation.linear_classifier import LinearClassifier
 from hsmad_cli.evaluation.note_scores import HeardNotes
-from hsmad_cli.evaluation.style_benchmark import Listener, PromptedClip, summarise_styles
+from hsmad_cli.evaluation.style_benchmark import Ear, Listener, PromptedClip, summarise_styles
 from hsmad_cli.symbolic.notes import NoteTable, Score
 
 N = 20
@@ -19,15 +19,13 @@ SETTING = SampleConfig()
 ROLES = ("reference", "codec", "generated")
 
 
-class Ears:
+def first_samples(audio: np.ndarray) -> np.ndarray:
     """The embedding of a sound is its first sample of each channel."""
-
-    def embed_audio(self, audio: np.ndarray) -> np.ndarray:
-        return audio[:, 0]
+    return audio[:, 0]
 
 
 def listener() -> Listener:
-    return Listener(Ears(), LinearClassifier(("jazz", "rock"), np.eye(2), np.zeros(2)))
+    return Listener(Ear(first_samples, LinearClassifier(("jazz", "rock"), np.eye(2), np.zeros(2))))
 
 
 def clip_of(kind: str, name: str = "song", prompt: str = "some words") -> PromptedClip:
@@ -95,6 +93,20 @@ def test_names_count_where_notes_cannot_be_heard() -> None:
     assert (jazz["n"], jazz["n_named"]) == (0, 1)
     assert (everything["n"], everything["n_named"]) == (1, 2)
     assert everything["onset_f1_ratio_of_labels"]["n"] == 1
+
+
+def test_without_an_ear_there_are_notes_and_no_names() -> None:
+    clip, deaf = clip_of("jazz", prompt="smooth jazz"), Listener(None)
+    notes = {"reference": heard(N), "codec": heard(N), "generated": heard(N // 2)}
+    deaf(Hearing(clip, "basic-pitch", SETTING, dict.fromkeys(notes, np.zeros((2, 1))), notes))
+    row = deaf.with_verdict(clip_row(clip, "basic-pitch", SETTING, notes, dict.fromkeys(notes, 0), 1.0))
+    assert (row["prompt"], "rank" in row) == ("smooth jazz", False)
+    jazz, everything = summarise_styles([row], 1, lambda text: text.split()[:1])
+    for each in (jazz, everything):
+        assert each["n_named"] == 0
+        assert not {"top1", "top5", "top1_ratio"} & set(each)
+        assert each["onset_f1_ratio"]["generated/reference"]["value"] == pytest.approx(2 / 3)
+    assert (jazz["unknown_words"], jazz["prompts"]) == (["smooth"], ["smooth jazz"])
 
 
 def test_every_setting_has_its_own_verdicts() -> None:
