@@ -32,7 +32,9 @@ def test_a_hearing_becomes_a_picture_with_a_panel_for_each_role(tmp_path: Path, 
     pytest.importorskip("matplotlib")
     pictures_in(tmp_path / "plots")(hearing)
     (picture,) = (tmp_path / "plots").iterdir()
-    assert re.fullmatch(r"piano-set_song_no\._1-basic-pitch-additive-wh4-ws2-8-t0\.7-[0-9a-f]{8}\.png", picture.name)
+    assert re.fullmatch(
+        r"piano-set_song_no\._1-basic-pitch-additive-wh4-ws2-8-t0\.7-r0\.6-[0-9a-f]{8}\.png", picture.name
+    )
     assert int.from_bytes(picture.read_bytes()[20:24]) == 100 * (1 + 3 * 4)
 
 
