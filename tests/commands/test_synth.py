@@ -56,7 +56,7 @@ def test_a_table_from_a_file_replaces_the_shipped_one(hsmad, snare: Path) -> Non
 
 
 def test_the_shipped_table_is_what_latency_measures(hsmad, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Within 0.4 ms: single pitches differ by 0.3 between the FluidSynth of a system (2.3) and the bundled one (2.5)."""
+    """Within 0.4 ms: single pitches differ by 0.3 between FluidSynth 2.3, as of a system, and the bundled 2.5."""
     shipped = latency.shipped_latency(packaged_soundfont())
     monkeypatch.setattr(latency, "N_PROGRAMS", 2)
     done = hsmad("latency", packaged_soundfont(), "-o", "table.json", "--json")
