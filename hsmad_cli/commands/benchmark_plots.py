@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hsmad_cli.errors import OutputError
 
 if TYPE_CHECKING:
+    from hsmad_cli.config import SampleConfig
     from hsmad_cli.evaluation.benchmark import Hearing
 
 
@@ -25,24 +26,19 @@ def pictures_in(folder: Path | None) -> Callable[[Hearing], object]:
     return lambda hearing: _draw(folder / f"{_name(hearing)}.png", hearing)
 
 
+def _knobs(setting: SampleConfig) -> tuple[str, ...]:
+    """How a sound was generated, each setting a word."""
+    guidance = (setting.guidance, f"wh{setting.w_h:g}", f"ws{setting.w_s:g}")
+    return (*guidance, f"{setting.steps}", f"t{setting.temperature:g}", f"r{setting.rescale:g}")
+
+
 def _name(hearing: Hearing) -> str:
     """Set, clip, shift, judge and setting, as far as there are any, without what a file cannot be called.
 
     A hash of them keeps apart what would be called the same.
     """
     clip, setting = hearing.clip, hearing.setting
-    knobs = (
-        (
-            setting.guidance,
-            f"wh{setting.w_h:g}",
-            f"ws{setting.w_s:g}",
-            f"{setting.steps}",
-            f"t{setting.temperature:g}",
-            f"r{setting.rescale:g}",
-        )
-        if setting
-        else ()
-    )
+    knobs = _knobs(setting) if setting else ()
     words = re.sub(r"[^\w.+-]+", "_", "-".join(filter(None, (clip.kind, clip.name, clip.shift, hearing.judge, *knobs))))
     exact = repr((clip.kind, clip.name, clip.shift, hearing.judge, setting))
     return f"{words}-{sha256(exact.encode()).hexdigest()[:8]}"

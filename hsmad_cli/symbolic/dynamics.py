@@ -24,5 +24,4 @@ def with_dynamics(score: Score, factor: float) -> Score:
         mine = notes.part == part
         mean = velocity[mine].mean()
         velocity[mine] = mean + factor * (velocity[mine] - mean)
-    played = np.clip(np.rint(velocity), SOFTEST, LOUDEST).astype(notes.velocity.dtype)
-    return replace(score, notes=notes.with_columns(velocity=played))
+    return replace(score, notes=notes.with_columns(velocity=np.clip(np.rint(velocity), SOFTEST, LOUDEST)))

@@ -2,7 +2,7 @@
 
 Adam scales each entry alone; here all directions of a matrix are moved by the same amount, so that the rare ones are
 learnt as fast as the common ones. The step is scaled to the size of Adam's (Liu et al., 2025), so that one learning
-rate serves both.
+rate serves both. (torch.optim.Muon takes no kernels of convolutions, and moves one matrix at a time.)
 """
 
 from __future__ import annotations
