@@ -105,8 +105,8 @@ def test_the_discriminator_joins_at_its_step_and_moves_after_the_codec() -> None
     assert list(stage().players) == ["vae"]
 
 
-def test_the_discriminator_learns_as_if_it_judged_afresh() -> None:
-    trained = stage(adversarial_from=1)
+def test_the_discriminator_learns_as_if_it_judged_the_first_half_afresh() -> None:
+    trained = stage(adversarial_from=1, batch=5)
     batch = trained.batch(1, Draw(0, 1))
     trained.loss("vae", batch, 1)
     loss, _ = trained.loss("discriminator", batch, 1)
@@ -116,10 +116,10 @@ def test_the_discriminator_learns_as_if_it_judged_afresh() -> None:
     target = batch.audio / loudness(batch.audio)
     with torch.no_grad():
         estimate = trained.vae.reconstruct(batch.audio, batch.noise)[0] / loudness(batch.audio)
-    afresh = discriminator_loss(*(trained.discriminator(audio, batch.scales) for audio in (target, estimate)))
+    afresh = discriminator_loss(*(trained.discriminator(audio[:3], batch.scales) for audio in (target, estimate)))
     torch.testing.assert_close(loss, afresh)
     for gradient, expected in zip(gradients, torch.autograd.grad(afresh, used), strict=True):
-        torch.testing.assert_close(gradient, expected, atol=1e-5, rtol=1e-3)
+        torch.testing.assert_close(gradient, expected, atol=5e-5, rtol=1e-3)
 
 
 def test_the_work_of_both_players_can_be_counted() -> None:
