@@ -10,17 +10,18 @@ from torch import Tensor, nn
 
 
 class EMA:
-    """A float32 average of the parameters of `module`, updated after every step.
+    """A float32 average of the trained parameters of `module`, updated after every step.
 
     The decay warms up as min(decay, (1 + step) / (10 + step)), so that short runs do not average their beginning in.
-    Buffers are not averaged: they are those of the module.
+    Buffers and frozen parameters are not averaged: they are those of the module, to the bit.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.module = module
         self.decay = decay
-        self.names = [name for name, _ in module.named_parameters()]
-        self.parameters: list[Tensor] = list(module.parameters())
+        trained = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+        self.names = list(trained)
+        self.parameters: list[Tensor] = list(trained.values())
         self.averages = [parameter.detach().clone() for parameter in self.parameters]
 
     def reset(self) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from torch import nn
 
 from hsmad_cli.training.ema import EMA
@@ -47,3 +48,12 @@ def test_state_has_averaged_parameters_and_live_buffers() -> None:
     assert state["running_mean"].tolist() == [4.0, 4.0]
     ema.reset()
     assert ema.state_dict()["weight"].tolist() == [7.0, 7.0]
+
+
+def test_a_frozen_parameter_keeps_even_the_sign_of_its_zero() -> None:
+    module = nn.Linear(1, 1)
+    nn.init.constant_(module.weight.requires_grad_(False), -0.0)
+    ema = EMA(module, decay=0.9)
+    ema.update(step=1)
+    assert list(ema.named()) == ["bias"]
+    assert torch.signbit(ema.state_dict()["weight"]).all()
