@@ -18,6 +18,7 @@ from hsmad_cli.pipeline.device import choose_device
 from hsmad_cli.pipeline.weights import load_pretrained_codec, load_vae
 
 CODEC_BLOCK = 512
+GPU_CODEC_BLOCK = 4096
 
 
 class Codec:
@@ -38,6 +39,11 @@ class Codec:
         self.sha256, self.latent_sha256 = sha256, latent_sha256
         self.sample_rate, self.hop_length = model.sample_rate, model.hop_length
         self.latent_channels = model.latent_channels
+
+    @property
+    def block(self) -> int:
+        """Frames that are coded at once: few for the cache of a CPU, many for the few launches of a GPU."""
+        return GPU_CODEC_BLOCK if self.device.type == "cuda" else CODEC_BLOCK
 
     @classmethod
     def load(cls, weights: str | Path | None = None, device: str | torch.device = "auto", name: str = "vae") -> Codec:
@@ -64,7 +70,7 @@ class Codec:
         hop, n_frames = self.hop_length, -(-audio.shape[1] // self.hop_length)
         padded = torch.from_numpy(np.pad(audio, ((0, 0), (0, n_frames * hop - audio.shape[1]))))
         latent = np.empty((n_frames, self.latent_channels), np.float32)
-        for block in blocks(0, n_frames, CODEC_BLOCK, self.model.halo):
+        for block in blocks(0, n_frames, self.block, self.model.halo):
             part = padded[None, :, block.first * hop : block.last * hop].to(self.device)
             with autocast(self.device):
                 encoded = self.model.encode(part)
@@ -79,7 +85,7 @@ class Codec:
             raise InputError(f"latents with {latent.shape[1]} channels, this codec has {self.latent_channels}")
         hop, n_frames = self.hop_length, len(latent)
         audio = np.empty((2, n_frames * hop), np.float32)
-        for block in blocks(0, n_frames, CODEC_BLOCK, self.model.halo):
+        for block in blocks(0, n_frames, self.block, self.model.halo):
             part = torch.from_numpy(latent[block.first : block.last])[None].to(self.device)
             with autocast(self.device):
                 decoded = self.model.decode(part)[0]
