@@ -28,7 +28,10 @@ class Clip:
 
 @dataclass(frozen=True)
 class OpinionScore:
-    """Mean opinion score of n ratings, 1 to 5, with its 95 % confidence interval (None for a single rating)."""
+    """Mean opinion score of n ratings, 1 to 5, with its 95 % confidence interval (None for a single rating).
+
+    The interval ends where the scale does.
+    """
 
     mos: float
     low: float | None
@@ -67,7 +70,10 @@ def answer_key(clips: Sequence[Clip]) -> dict[str, dict[str, str]]:
 
 
 def page(clips: Sequence[Clip], question: str = "How good does this sound?") -> str:
-    """An HTML page that plays clips/NAME in order and saves the ratings of one listener as a JSON file."""
+    """An HTML page that plays clips/NAME in order and saves the ratings of one listener as a JSON file.
+
+    The browser keeps what was rated until the page is opened again.
+    """
     fieldsets = "\n".join(map(_fieldset, range(1, len(clips) + 1), clips))
     return listening_page(question, STYLE, FORM.format(clips=fieldsets))
 
@@ -91,9 +97,15 @@ FORM = """<form>
 <button>Save my ratings</button>
 </form>
 <script>
-document.querySelector("form").addEventListener("submit", event => {{
+const form = document.querySelector("form");
+const rated = () => Object.fromEntries([...new FormData(form)].map(([clip, value]) => [clip, Number(value)]));
+const test = [...form.querySelectorAll("audio")].map(player => player.getAttribute("src")).join();
+const kept = JSON.parse(localStorage.getItem(test) ?? "{{}}");
+for (const [clip, value] of Object.entries(kept)) form.elements[clip].value = value;
+form.addEventListener("change", () => localStorage.setItem(test, JSON.stringify(rated())));
+form.addEventListener("submit", event => {{
   event.preventDefault();
-  const ratings = Object.fromEntries([...new FormData(event.target)].map(([clip, value]) => [clip, Number(value)]));
+  const ratings = rated();
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([JSON.stringify(ratings)], {{type: "application/json"}}));
   link.download = "ratings.json";
@@ -130,4 +142,4 @@ def opinion_score(ratings: Sequence[int]) -> OpinionScore:
     if n < 2:
         return OpinionScore(mos, None, None, n)
     half = float(t.ppf(0.975, n - 1) * np.std(ratings, ddof=1) / np.sqrt(n))
-    return OpinionScore(mos, mos - half, mos + half, n)
+    return OpinionScore(mos, max(mos - half, min(RATINGS)), min(mos + half, max(RATINGS)), n)

@@ -13,10 +13,15 @@ SYSTEMS = {name: [Path(f"/{name}/{piece}.wav") for piece in ("a", "b", "c")] for
 
 
 def test_the_interval_is_students_t_by_hand():
-    """Ratings 3, 4, 5: mean 4, s = 1, t(0.975, 2) = 4.302653."""
-    score = opinion_score([3, 4, 5])
-    assert (score.mos, score.n) == (4, 3)
-    assert score.high - 4 == 4 - score.low == pytest.approx(4.302653 / 3**0.5)
+    """Ratings 2, 3, 3, 4: mean 3, s = sqrt(2 / 3), t(0.975, 3) = 3.182446."""
+    score = opinion_score([2, 3, 3, 4])
+    assert (score.mos, score.n) == (3, 4)
+    assert (3 - score.low, score.high - 3) == pytest.approx(2 * (3.182446 * (2 / 3) ** 0.5 / 2,))
+
+
+def test_the_interval_stays_on_the_scale():
+    assert opinion_score([3, 4, 5]).high == 5
+    assert opinion_score([1, 2, 3]).low == 1
 
 
 def test_a_single_rating_has_no_interval():
