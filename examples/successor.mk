@@ -19,16 +19,16 @@ PRESET ?= base
 CODEC_HOURS ?= 14
 CODEC_SECONDS ?= 540
 CODEC_FROM ?= --init $(SHIPPED)/vae.safetensors
-CODEC_OPTIONS ?= --batch 64 --set train_vae.warmup=200
+CODEC_OPTIONS ?= --batch 64 --set train_vae.warmup=200 --set train_vae.decay=0.45
 
 DECODER_SECONDS ?= 420
-DECODER_OPTIONS ?= --batch 64 --set train_vae.learning_rate=2e-4 --set train_vae.warmup=100 --set train_vae.decay=0.3
+DECODER_OPTIONS ?= --batch 64 --set train_vae.learning_rate=4e-4 --set train_vae.warmup=100 --set train_vae.decay=0.45
 
 DENOISER_HOURS ?= 48
 DENOISER_SECONDS ?= 720
 DENOISER_FROM ?= --init $(SHIPPED)/denoiser.safetensors
 DENOISER_STYLE ?= $(SHIPPED)/style.safetensors
-DENOISER_OPTIONS ?= --batch 32 --set train_denoiser.warmup=300 --set train_denoiser.decay=0.3
+DENOISER_OPTIONS ?= --batch 32 --set train_denoiser.warmup=300 --set train_denoiser.decay=0.4
 
 SCORER_PRESET ?= scorer
 SCORER_HOURS ?= 14
@@ -71,7 +71,7 @@ $(RUNS)/scorer/style.safetensors: $(RUNS)/codec/vae.safetensors | $(RUNS)/clips/
 
 $(RUNS)/decoder/vae.safetensors: $(RUNS)/codec/vae.safetensors | $(RUNS)/scorer/style.safetensors
 	CUDA_VISIBLE_DEVICES=$(FIRST_GPU) $(HSMAD) train --stage vae --preset $(PRESET) --resume -o $(@D) \
-		--data $(call bank,codec) --init $< --set 'train_vae.frozen=["encoder"]' --set train_vae.adversarial_from=1 \
+		--data $(call bank,codec) --init $< --set 'train_vae.frozen=["encoder"]' --set train_vae.adversarial_from=500 \
 		$(EVERY_STEP) --seconds $(DECODER_SECONDS) $(DECODER_OPTIONS)
 
 $(RUNS)/denoiser/denoiser.safetensors: $(RUNS)/codec/vae.safetensors | $(RUNS)/clips/denoiser.made
