@@ -143,8 +143,8 @@ class SampleConfig:
     """
 
     w_h: float = 4.0
-    w_s: float = 2.0
-    guidance: str = "additive"
+    w_s: float = 6.0
+    guidance: str = "nested"
     steps: int = 8
     sampler: str = "dpm_solver_2m"
     temperature: float = 0.7
