@@ -99,10 +99,6 @@ FORM = """<form>
 <script>
 const form = document.querySelector("form");
 const rated = () => Object.fromEntries([...new FormData(form)].map(([clip, value]) => [clip, Number(value)]));
-const test = [...form.querySelectorAll("audio")].map(player => player.getAttribute("src")).join();
-const kept = JSON.parse(localStorage.getItem(test) ?? "{{}}");
-for (const [clip, value] of Object.entries(kept)) form.elements[clip].value = value;
-form.addEventListener("change", () => localStorage.setItem(test, JSON.stringify(rated())));
 form.addEventListener("submit", event => {{
   event.preventDefault();
   const ratings = rated();
@@ -111,6 +107,10 @@ form.addEventListener("submit", event => {{
   link.download = "ratings.json";
   link.click();
 }});
+const test = [...form.querySelectorAll("audio")].map(player => player.getAttribute("src")).join();
+const kept = JSON.parse(localStorage.getItem(test) ?? "{{}}");
+for (const [clip, value] of Object.entries(kept)) form.elements[clip].value = value;
+form.addEventListener("change", () => localStorage.setItem(test, JSON.stringify(rated())));
 </script>"""
 
 
