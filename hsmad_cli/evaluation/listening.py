@@ -72,7 +72,7 @@ def answer_key(clips: Sequence[Clip]) -> dict[str, dict[str, str]]:
 def page(clips: Sequence[Clip], question: str = "How good does this sound?") -> str:
     """An HTML page that plays clips/NAME in order and saves the ratings of one listener as a JSON file.
 
-    The browser keeps what was rated until the page is opened again.
+    The browser keeps the ratings, also when the page is reloaded.
     """
     fieldsets = "\n".join(map(_fieldset, range(1, len(clips) + 1), clips))
     return listening_page(question, STYLE, FORM.format(clips=fieldsets))

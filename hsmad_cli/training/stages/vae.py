@@ -150,7 +150,7 @@ class VAEStage:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """A loss whose gradient is the spectral one plus the discriminator's two, each brought to its share.
 
-        The discriminator, which takes longer than all the rest, hears the first of the items only.
+        The discriminator, which takes longer than all the rest, hears the first half of the items only.
         The gradients are weighed where they are comparable, at the estimate [B, 2, n]; so the decoder is passed through
         backwards only once. `heard` is no leaf, which the FLOP counter of `--profile` would refuse.
         """
