@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hsmad_cli.config import DenoiserConfig
 from hsmad_cli.model.hse import HSE, ConformerBlock, NullScore, ScoreFeatures, TransformerBlock
-from hsmad_cli.model.mrci_unet import Layer, MRCIUNet
+from hsmad_cli.model.mrci_unet import Layer, MRCIUNet, UpEntry
 
 N_CHORDS = 25
 N_KEYS = 24
@@ -64,7 +64,8 @@ class Denoiser(nn.Module):
 
     def repeated_blocks(self) -> list[nn.Module]:
         """The blocks where the time goes; alike by kind and level, so compiling them one by one is quick."""
-        return [module for module in self.modules() if isinstance(module, ConformerBlock | TransformerBlock | Layer)]
+        kinds = ConformerBlock | TransformerBlock | Layer | UpEntry
+        return [module for module in self.modules() if isinstance(module, kinds)]
 
     @property
     def receptive_field(self) -> int | None:

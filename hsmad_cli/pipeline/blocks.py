@@ -41,7 +41,11 @@ def blocks(start: int, stop: int, size: int, halo: int | None) -> Iterator[Block
 
 def finite(values: np.ndarray, what: str) -> np.ndarray:
     """The same values. Raises NonFiniteError if there is NaN or infinity among them."""
-    bad = np.count_nonzero(~np.isfinite(values))
-    if bad:
-        raise NonFiniteError(f"{bad} of {values.size} numbers of {what} are not finite", "try smaller --wh and --ws")
+    require_finite(int(np.count_nonzero(~np.isfinite(values))), values.size, what)
     return values
+
+
+def require_finite(bad: int, size: int, what: str) -> None:
+    """Raises NonFiniteError if some of `size` numbers are `bad`."""
+    if bad:
+        raise NonFiniteError(f"{bad} of {size} numbers of {what} are not finite", "try smaller --wh and --ws")

@@ -13,7 +13,7 @@ from hsmad_cli.files.hub import find_weights
 from hsmad_cli.model.precision import autocast
 from hsmad_cli.model.pretrained_codecs import PretrainedCodec
 from hsmad_cli.model.vae import VAE
-from hsmad_cli.pipeline.blocks import Progress, blocks, finite, silent
+from hsmad_cli.pipeline.blocks import Progress, blocks, finite, require_finite, silent
 from hsmad_cli.pipeline.device import choose_device
 from hsmad_cli.pipeline.weights import load_pretrained_codec, load_vae
 
@@ -84,12 +84,16 @@ class Codec:
         if latent.shape[1] != self.latent_channels:
             raise InputError(f"latents with {latent.shape[1]} channels, this codec has {self.latent_channels}")
         hop, n_frames = self.hop_length, len(latent)
-        audio = np.empty((2, n_frames * hop), np.float32)
+        audio = torch.empty(2, n_frames * hop, pin_memory=self.device.type == "cuda")
+        bad = torch.zeros((), dtype=torch.int64, device=self.device)
         for block in blocks(0, n_frames, self.block, self.model.halo):
             part = torch.from_numpy(latent[block.first : block.last])[None].to(self.device)
             with autocast(self.device):
                 decoded = self.model.decode(part)[0]
-            wanted = decoded[:, block.inner.start * hop : block.inner.stop * hop]
-            audio[:, block.start * hop : block.stop * hop] = wanted.float().cpu().numpy()
+            wanted = decoded[:, block.inner.start * hop : block.inner.stop * hop].float()
+            bad += wanted.isfinite().logical_not().sum()
+            for channel, samples in zip(audio, wanted, strict=True):
+                channel[block.start * hop : block.stop * hop].copy_(samples, non_blocking=True)
             progress("decode", block.stop, n_frames)
-        return finite(audio, "the audio")
+        require_finite(int(bad), audio.numel(), "the audio")
+        return audio.numpy()

@@ -1,4 +1,4 @@
-"""A player's loss and gradients as one CUDA graph: thousands of kernels for the price of one launch."""
+"""A player's loss and gradients, and the move that follows, as CUDA graphs: thousands of kernels, one launch each."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ class CapturedLoss:
         torch.cuda.current_stream().wait_stream(aside)
         with torch.cuda.graph(self.graph):
             self.outcome = self._forward_and_backward(batch)
-        self.gradients = [parameter.grad for parameter in self.parameters]
+        self.gradients = [
+            torch.zeros_like(parameter) if parameter.grad is None else parameter.grad for parameter in self.parameters
+        ]
 
     def _forward_and_backward(self, batch: Any) -> Outcome:
         for parameter in self.parameters:
@@ -64,3 +66,25 @@ class CapturedLoss:
         loss, scalars = outcome
         loss.backward()
         return loss.detach(), scalars
+
+
+class CapturedMove:
+    """`move()` as it is at the first call, which makes the state it needs, then captured at the second, and replayed.
+
+    `move` reads and writes tensors that stay where they are, and waits for nothing. Returns its outcome, a tensor.
+    """
+
+    def __init__(self, move: Callable[[], Tensor]) -> None:
+        self.move = move
+        self.calls = 0
+        self.graph = torch.cuda.CUDAGraph()
+
+    def __call__(self) -> Tensor:
+        self.calls += 1
+        if self.calls == 1:
+            return self.move()
+        if self.calls == 2:
+            with torch.cuda.graph(self.graph):
+                self.outcome = self.move()
+        self.graph.replay()
+        return self.outcome.clone()

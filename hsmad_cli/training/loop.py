@@ -25,7 +25,7 @@ from hsmad_cli.errors import ConfigError, WeightsError
 from hsmad_cli.files.checkpoint import fill, halved, load_checkpoint, read_header, save_checkpoint
 from hsmad_cli.files.publish import append_line, write_bytes
 from hsmad_cli.model.precision import autocast
-from hsmad_cli.training.capture import CapturedLoss
+from hsmad_cli.training.capture import CapturedLoss, CapturedMove
 from hsmad_cli.training.ema import EMA
 from hsmad_cli.training.metrics import Meter, keep_lines_until
 from hsmad_cli.training.muon import Muon
@@ -94,12 +94,15 @@ class Run:
         self.saved_step = -1
         self.gpu_seconds = 0.0
         self.fused = workers.device.type == "cuda"
+        self.captures = self.fused and config.capture
         self.model_name, self.model = next(iter(stage.players.items()))
         freeze(self.model, config.frozen)
         self.ema = EMA(self.model, config.ema)
         self.parameters = {name: [p for p in player.parameters() if p.requires_grad] for name, player in self.players}
+        self.rate = torch.tensor(config.learning_rate, device=workers.device) if self.captures else config.learning_rate
         self.optimisers = {name: self._optimisers(self.parameters[name]) for name, _ in self.players}
         self.captured: dict[str, CapturedLoss] = {}
+        self.moves: dict[str, Callable[[], Tensor]] = {}
         self.meter = Meter(workers)
 
     @property
@@ -108,9 +111,9 @@ class Run:
 
     def _optimisers(self, parameters: list[nn.Parameter]) -> list[torch.optim.Optimizer]:
         """Those of a player: matrices and kernels decay and may be Muon's; biases, gains and gates are AdamW's."""
-        rate, decay = self.config.learning_rate, self.config.weight_decay
+        rate, decay = self.rate, self.config.weight_decay
         matrices = [p for p in parameters if p.ndim >= 2]
-        adam = partial(torch.optim.AdamW, lr=rate, betas=self.config.betas, fused=self.fused)
+        adam = partial(torch.optim.AdamW, lr=rate, betas=self.config.betas, fused=self.fused, capturable=self.captures)
         others = {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0}
         if self.config.optimiser == "muon":
             return [Muon(matrices, rate, weight_decay=decay), adam([others])]
@@ -137,7 +140,7 @@ class Run:
 
     def _gradients(self, name: str, batch: Any) -> tuple[Tensor, dict[str, Tensor]] | None:
         """Loss and scalars of a player, whose gradients are set; None if it sits this step out."""
-        if self.config.capture and self.workers.device.type == "cuda":
+        if self.captures:
             if name not in self.captured:
                 self.captured[name] = CapturedLoss(partial(self.loss_of, name), self.parameters[name])
             return self.captured[name](batch)
@@ -153,14 +156,31 @@ class Run:
         if outcome is None:
             return
         loss, scalars = outcome
-        parameters = self.parameters[name]
-        self._average_gradients(parameters)
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.config.clip or math.inf)
+        self._average_gradients(self.parameters[name])
+        self._set_rate(name, rate)
+        norm = self._mover(name)()
+        self.meter.add(name, self.step, {"loss": loss.detach(), "grad_norm": norm.detach(), **scalars})
+
+    def _set_rate(self, name: str, rate: float) -> None:
+        if isinstance(self.rate, Tensor):
+            self.rate.fill_(rate)
+            return
         for optimiser in self.optimisers[name]:
             for group in optimiser.param_groups:
                 group["lr"] = rate
+
+    def _mover(self, name: str) -> Callable[[], Tensor]:
+        if name not in self.moves:
+            move = partial(self._clip_and_step, name)
+            self.moves[name] = CapturedMove(move) if self.captures else move
+        return self.moves[name]
+
+    def _clip_and_step(self, name: str) -> Tensor:
+        """Clip the gradients and move the parameters; returns the gradients' norm."""
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters[name], self.config.clip or math.inf)
+        for optimiser in self.optimisers[name]:
             optimiser.step()
-        self.meter.add(name, self.step, {"loss": loss.detach(), "grad_norm": norm.detach(), **scalars})
+        return norm
 
     def _average_gradients(self, parameters: list[nn.Parameter]) -> None:
         """Mean over the processes; a parameter that took no part in the loss has a gradient of zero."""

@@ -30,15 +30,22 @@ def orthogonalised(matrices: Tensor) -> Tensor:
         x = x.bfloat16()
     for _ in range(ITERATIONS):
         gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return (x.mT if tall else x).to(matrices.dtype)
 
 
 class Muon(torch.optim.Optimizer):
-    """For parameters of two or more dimensions, each a matrix [first, all others]; equal shapes are moved together."""
+    """For parameters of two or more dimensions, each a matrix [first, all others]; equal shapes are moved together.
+
+    `lr` may be a tensor [] on the parameters' device: a captured step then follows it.
+    """
 
     def __init__(
-        self, parameters: Iterable[nn.Parameter], lr: float, momentum: float = 0.95, weight_decay: float = 0.0
+        self,
+        parameters: Iterable[nn.Parameter],
+        lr: float | Tensor,
+        momentum: float = 0.95,
+        weight_decay: float = 0.0,
     ) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
@@ -58,10 +65,10 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_lerp_(averages, gradients, 1 - momentum)
         ahead = torch._foreach_lerp(gradients, averages, momentum)
         steps = orthogonalised(torch.stack([each.flatten(1) for each in ahead]))
-        scale = ADAM_RMS * max(steps.shape[1:]) ** 0.5
+        steps *= -rate * ADAM_RMS * max(steps.shape[1:]) ** 0.5
         torch._foreach_mul_(parameters, 1 - rate * group["weight_decay"])
         moves = [step.view_as(parameter) for step, parameter in zip(steps, parameters, strict=True)]
-        torch._foreach_add_(parameters, moves, alpha=-rate * scale)
+        torch._foreach_add_(parameters, moves)
 
     def _average(self, parameter: Tensor) -> Tensor:
         state = self.state[parameter]

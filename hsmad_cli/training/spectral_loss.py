@@ -20,7 +20,7 @@ from hsmad_cli.model.vae import to_mid_side
 SIZE_PAIRS = ((4096, 2048), (1024, 512), (256, 128))
 LOWEST_HZ, BANDS_AN_OCTAVE = 60.0, 3
 QUIETEST_RMS = 1e-2
-LOG_FLOOR = 5e-3
+LOG_FLOOR = 2e-3
 ENERGY_FLOOR = 1e-2
 BAND_FLOOR = 1e-2
 AMPLITUDE_FLOOR = 1e-4

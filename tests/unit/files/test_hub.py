@@ -10,7 +10,7 @@ import torch
 
 from hsmad_cli.errors import WeightsError
 from hsmad_cli.files import hub
-from hsmad_cli.files.checkpoint import file_sha256, latent_sha256, save_checkpoint
+from hsmad_cli.files.checkpoint import file_sha256, latent_sha256, read_header, save_checkpoint
 
 
 @pytest.fixture
@@ -39,6 +39,12 @@ def test_by_name_by_default_and_by_file(folder: Path) -> None:
     assert "old, new" in str(caught.value.hint)
     with pytest.raises(WeightsError, match="no default vae weights"):
         hub.find_weights(None, "vae")
+
+
+def test_what_ships_is_found_by_what_the_commands_ask_for() -> None:
+    asked = {"vae": None, "style": None, "denoiser": None, "scorer": "scorer"}
+    kinds = [read_header(hub.find_weights(name, kind))["kind"] for kind, name in asked.items()]
+    assert kinds == ["vae", "style", "denoiser", "style"]
 
 
 def test_what_is_listed_is_verified(folder: Path) -> None:

@@ -23,11 +23,13 @@ class OnGPU(ToyStage):
         return super().batch(step, draw).cuda()
 
 
-def test_a_captured_run_takes_the_same_steps() -> None:
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_a_captured_run_takes_the_same_steps_at_the_same_rates(optimiser) -> None:
     weights = []
     for capture in (False, True):
-        run = Run(OnGPU(), replace(CONFIG, capture=capture), Workers(torch.device("cuda")), seed=0)
-        for _ in range(6):
-            run.advance(0.0)
+        config = replace(CONFIG, capture=capture, optimiser=optimiser, warmup=4, decay=0.5)
+        run = Run(OnGPU(), config, Workers(torch.device("cuda")), seed=0)
+        for step in range(6):
+            run.advance(step / 6)
         weights.append(torch.cat([p.detach().flatten() for p in run.model.parameters()]))
     torch.testing.assert_close(*weights, rtol=1e-5, atol=1e-6)
