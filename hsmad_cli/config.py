@@ -137,7 +137,7 @@ class DenoiserConfig:
 class SampleConfig:
     """How `sample` guides [2.5.2] and steps unless told otherwise: weights of score and style, mode, sampler.
 
-    temperature: deviation of the noise at the start; below 1 the likelier music of all that fits, with less hiss.
+    temperature: what is kept of the noise halfway: below 1 the likelier details of what is outlined, with less hiss.
     rescale: 0 to 1, how far guidance is kept from making music louder than it is without.
     Raises UsageError if a weight or the temperature is negative or not finite, or rescale is not between 0 and 1.
     """
@@ -147,7 +147,7 @@ class SampleConfig:
     guidance: str = "nested"
     steps: int = 8
     sampler: str = "dpm_solver_2m"
-    temperature: float = 0.7
+    temperature: float = 0.6
     rescale: float = 0.6
 
     def __post_init__(self) -> None:
@@ -155,7 +155,7 @@ class SampleConfig:
             if not (isfinite(weight) and weight >= 0):
                 raise UsageError(f"the guidance of the {what} is {weight:g}", "it is a number from 0 on, such as 4")
         if not (isfinite(self.temperature) and self.temperature >= 0):
-            raise UsageError(f"the temperature is {self.temperature:g}", "it is a number from 0 on, such as 0.7")
+            raise UsageError(f"the temperature is {self.temperature:g}", "it is a number from 0 on, such as 0.6")
         if not 0 <= self.rescale <= 1:
             raise UsageError(f"the rescaling is {self.rescale:g}", "it is a number from 0 (none) to 1 (all)")
 

@@ -49,7 +49,7 @@ ScoreGuidances = Annotated[str, typer.Option("--wh", metavar="LIST", help="Guida
 StyleGuidances = Annotated[str, typer.Option("--ws", metavar="LIST", help="Guidance of the style.")]
 GuidanceModes = Annotated[str, typer.Option("--cfg", metavar="LIST", help="How the two are combined.")]
 Temperatures = Annotated[
-    str, typer.Option("--temperature", metavar="LIST", help="Deviation of the noise at the start.")
+    str, typer.Option("--temperature", metavar="LIST", help="What is kept of the noise halfway.")
 ]
 Rescalings = Annotated[
     str, typer.Option("--rescale", metavar="LIST", help="How far guidance is kept from making it louder.")

@@ -45,7 +45,7 @@ def sample(
     ] = DEFAULT.steps,
     sampler: Annotated[Literal["dpm", "ddim"], typer.Option("--sampler", help="DPM-Solver++(2M) or DDIM.")] = "dpm",
     temperature: Annotated[
-        float, typer.Option("--temperature", help="Less noise to begin with: cleaner notes, takes that are more alike.")
+        float, typer.Option("--temperature", help="Noise that is kept halfway: less makes cleaner notes and less hiss.")
     ] = DEFAULT.temperature,
     rescale: Annotated[
         float, typer.Option("--rescale", help="How far strong guidance is kept from making it louder: 0 to 1.")

@@ -162,9 +162,10 @@ class Pipeline:
         def report(step: int, steps: int, x: Tensor) -> None:
             progress("denoise", step + 1, steps)
 
-        z = settings.temperature * song_noise(seed, heard.start, heard.stop, self.codec.latent_channels)[None]
+        z = song_noise(seed, heard.start, heard.stop, self.codec.latent_channels)[None]
         denoise = guided(predict_x, weights, settings.rescale)
-        latent = SAMPLERS[settings.sampler](denoise, z, settings.steps, callback=report)
+        sampler = SAMPLERS[settings.sampler]
+        latent = sampler(denoise, z, settings.steps, temperature=settings.temperature, callback=report)
         return finite(latent[0].numpy(), "the latents")
 
     def _predictor(

@@ -9,8 +9,8 @@ import pytest
 import torch
 from gaussian import Gaussian
 
-from hsmad_cli.diffusion.sampler import SAMPLERS, ddim, dpm_solver_2m
-from hsmad_cli.diffusion.schedule import T_MAX
+from hsmad_cli.diffusion.sampler import COOLED_BELOW, SAMPLERS, ddim, dpm_solver_2m
+from hsmad_cli.diffusion.schedule import T_MAX, alpha_sigma
 
 Z = torch.randn(2, 9, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 DATA = Gaussian(mean=0.7, deviation=0.4)
@@ -36,6 +36,29 @@ def test_second_order_needs_fewer_steps() -> None:
 def test_a_constant_guess_is_reached_exactly(sampler: Callable[..., torch.Tensor], steps: int) -> None:
     clean = torch.randn(Z.shape, dtype=torch.float64)
     assert torch.allclose(sampler(lambda z, t: clean, Z, steps), clean, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS.values())
+@pytest.mark.parametrize("temperature", [0.0, 0.6])
+def test_halfway_the_noise_is_scaled_by_the_temperature(sampler: Callable[..., torch.Tensor], temperature: float) -> None:
+    """With x known, z - alpha x is all noise: above t = 1/2 as it was, below it so much smaller."""
+    clean = torch.randn(Z.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+    def noise_at(temperature: float) -> dict[float, torch.Tensor]:
+        noise = {}
+
+        def denoise(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+            noise[float(t[0])] = z - alpha_sigma(t[0])[0] * clean
+            return clean
+
+        assert torch.allclose(sampler(denoise, Z, 8, temperature=temperature), clean, rtol=0, atol=1e-12)
+        return noise
+
+    plain = noise_at(1.0)
+    for t, noise in noise_at(temperature).items():
+        kept = temperature if t <= COOLED_BELOW else 1.0
+        assert torch.allclose(noise, kept * plain[t], rtol=0, atol=1e-12)
+    assert min(plain) <= COOLED_BELOW < max(plain)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS.values())
