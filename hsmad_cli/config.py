@@ -143,7 +143,7 @@ class SampleConfig:
     """
 
     w_h: float = 4.0
-    w_s: float = 4.0
+    w_s: float = 8.0
     guidance: str = "nested"
     steps: int = 8
     sampler: str = "dpm_solver_2m"

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from hsmad_cli.diffusion.schedule import HALFWAY
+
 Branch = tuple[bool, bool]
 Denoise = Callable[[Tensor, Tensor], Tensor]
 PredictBranches = Callable[[tuple[Branch, ...], Tensor, Tensor], Tensor]
@@ -58,6 +60,11 @@ def guided(predict: PredictBranches, weights: Mapping[Branch, float], rescale: f
         return total if rescale == 0 else _rescaled(total, answers[strongest], rescale)
 
     return denoise
+
+
+def outline_then_details(outline: Denoise, details: Denoise) -> Denoise:
+    """One denoiser above t = `HALFWAY`, another below."""
+    return lambda z, t: (outline if t.max() > HALFWAY else details)(z, t)
 
 
 def _rescaled(total: Tensor, reference: Tensor, share: float) -> Tensor:

@@ -8,13 +8,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from hsmad_cli.diffusion.schedule import SPACING, alpha_sigma, log_snr, time_steps
+from hsmad_cli.diffusion.schedule import HALFWAY, SPACING, alpha_sigma, log_snr, time_steps
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
 Callback = Callable[[int, int, Tensor], None]
-
-
-COOLED_BELOW = 0.5
 
 
 def ddim(
@@ -28,7 +25,7 @@ def ddim(
 ) -> Tensor:
     """Deterministic DDIM, first order: z: [B, T, C] of unit Gaussian noise -> x [B, T, C].
 
-    denoise gets t as [B]. temperature: what is kept of the noise when t passes `COOLED_BELOW`; below 1, the likelier
+    denoise gets t as [B]. temperature: what is kept of the noise when t passes `HALFWAY`; below 1, the likelier
     details of the music that the first steps have outlined, with less hiss. callback(step, steps, x) is told the
     present guess of x after each evaluation. `spacing`: see `time_steps`.
     """
@@ -79,7 +76,7 @@ def _step(z: Tensor, x: Tensor, t: Tensor, t_next: Tensor, temperature: float) -
     """The exact solution from t to t_next of the probability flow whose clean latent stays x, cooled on its way."""
     alpha, sigma = alpha_sigma(t)
     alpha_next, sigma_next = alpha_sigma(t_next)
-    kept = temperature if t > COOLED_BELOW >= t_next else 1.0
+    kept = temperature if t > HALFWAY >= t_next else 1.0
     keep = kept * float(sigma_next / sigma)
     return keep * z + (float(alpha_next) - float(alpha) * keep) * x
 

@@ -11,7 +11,18 @@ import torch
 from torch import Tensor
 
 from hsmad_cli.config import SampleConfig
-from hsmad_cli.diffusion.guidance import BOTH, NEITHER, SCORE, STYLE, Branch, branch_weights, guided
+from hsmad_cli.diffusion.guidance import (
+    BOTH,
+    NEITHER,
+    SCORE,
+    STYLE,
+    Branch,
+    Denoise,
+    PredictBranches,
+    branch_weights,
+    guided,
+    outline_then_details,
+)
 from hsmad_cli.diffusion.objective import to_x
 from hsmad_cli.diffusion.sampler import SAMPLERS
 from hsmad_cli.errors import InputError, WeightsError
@@ -150,9 +161,6 @@ class Pipeline:
         self, score: EncodedScore, style: str, settings: SampleConfig, seed: int, heard: slice, progress: Progress
     ) -> np.ndarray:
         """Latents [T, C] of the frames `heard` [2.5]. The sampler runs on the CPU in float32; only blocks travel."""
-        weights = branch_weights(settings.guidance, settings.w_h, settings.w_s)
-        if not style.strip():
-            weights = without_style(weights)
         vector = self.style.encode([style]).to(self.device)
         predict, objective = self._predictor(score, vector, heard), self.config.diffusion.objective
 
@@ -163,7 +171,7 @@ class Pipeline:
             progress("denoise", step + 1, steps)
 
         z = song_noise(seed, heard.start, heard.stop, self.codec.latent_channels)[None]
-        denoise = guided(predict_x, weights, settings.rescale)
+        denoise = guided_by(settings, predict_x, styled=bool(style.strip()))
         sampler = SAMPLERS[settings.sampler]
         latent = sampler(denoise, z, settings.steps, temperature=settings.temperature, callback=report)
         return finite(latent[0].numpy(), "the latents")
@@ -205,6 +213,20 @@ class Pipeline:
     @property
     def _multiple(self) -> int:
         return self.config.ratios[0] * self.config.ratios[1]
+
+
+def guided_by(settings: SampleConfig, predict: PredictBranches, styled: bool) -> Denoise:
+    """The guidance of `settings` [2.5.2]; not `styled`: with the null style.
+
+    A w_S above w_H holds for the outline, in which the words decide who plays. In the details it would only cost
+    notes: there w_S is at most w_H (or 1, which is no guidance).
+    """
+
+    def guided_with(w_s: float) -> Denoise:
+        weights = branch_weights(settings.guidance, settings.w_h, w_s)
+        return guided(predict, weights if styled else without_style(weights), settings.rescale)
+
+    return outline_then_details(guided_with(settings.w_s), guided_with(min(settings.w_s, max(settings.w_h, 1.0))))
 
 
 def without_style(weights: Mapping[Branch, float]) -> dict[Branch, float]:

@@ -17,7 +17,7 @@ from hsmad_cli.files.score_npz import ScoreRoll
 from hsmad_cli.pipeline import Codec, EncodedScore, Pipeline, choose_device
 from hsmad_cli.pipeline.blocks import Block, blocks
 from hsmad_cli.pipeline.noise import song_noise
-from hsmad_cli.pipeline.sampling import without_style
+from hsmad_cli.pipeline.sampling import guided_by, without_style
 
 QUICK = SampleConfig(steps=2)
 QUIET = 1e-4  # -80 dB below full scale
@@ -62,6 +62,17 @@ def test_noise_depends_on_seed_and_frame_alone() -> None:
     assert abs(float(many.mean())) < 0.01  # 80,000 draws: the standard error is 0.0035
     assert abs(float(many.var()) - 1) < 0.02
     assert float(noise[0, 0]) == pytest.approx(-0.29333901, abs=1e-7)
+
+
+@pytest.mark.parametrize(("w_h", "w_s", "in_details"), [(4, 8, 4), (4, 2, 2), (0, 3, 1)])
+def test_words_outweigh_the_score_in_the_outline_only(w_h: float, w_s: float, in_details: float) -> None:
+    """Of the branches only e(H,S) is not 0, so the answer is its coefficient: nested, w_S."""
+
+    def predict(branches: tuple[tuple[bool, bool], ...], z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return torch.stack([torch.full_like(z, float(branch == (True, True))) for branch in branches])
+
+    denoise = guided_by(SampleConfig(w_h, w_s, "nested", rescale=0.0), predict, styled=True)
+    assert [float(denoise(torch.zeros(1, 1, 1), torch.tensor([t]))) for t in (0.9, 0.1)] == [w_s, in_details]
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -6,7 +6,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from hsmad_cli.diffusion.guidance import BOTH, MODES, NEITHER, SCORE, STYLE, Branch, branch_weights, guided
+from hsmad_cli.diffusion.guidance import (
+    BOTH,
+    MODES,
+    NEITHER,
+    SCORE,
+    STYLE,
+    Branch,
+    branch_weights,
+    guided,
+    outline_then_details,
+)
 
 E = dict(zip((NEITHER, STYLE, SCORE, BOTH), torch.randn(4, 2, 7, 3, dtype=torch.float64), strict=True))
 FORMULAS = {
@@ -94,6 +104,11 @@ def test_rescaling_draws_louder_frames_back_to_the_conditioned_ones_and_leaves_s
 
 def test_rescaling_changes_nothing_without_guidance() -> None:
     assert torch.equal(answer("anchored", 1, 1, rescale=0.7)[0], E[BOTH])
+
+
+def test_halfway_the_details_take_over_from_the_outline() -> None:
+    denoise = outline_then_details(lambda z, t: z + 1, lambda z, t: z - 1)
+    assert [float(denoise(torch.zeros(1), torch.tensor([t]))) for t in (0.99, 0.51, 0.5, 0.01)] == [1, 1, -1, -1]
 
 
 def test_an_unknown_mode_is_refused() -> None:

@@ -9,8 +9,8 @@ import pytest
 import torch
 from gaussian import Gaussian
 
-from hsmad_cli.diffusion.sampler import COOLED_BELOW, SAMPLERS, ddim, dpm_solver_2m
-from hsmad_cli.diffusion.schedule import T_MAX, alpha_sigma
+from hsmad_cli.diffusion.sampler import SAMPLERS, ddim, dpm_solver_2m
+from hsmad_cli.diffusion.schedule import HALFWAY, T_MAX, alpha_sigma
 
 Z = torch.randn(2, 9, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 DATA = Gaussian(mean=0.7, deviation=0.4)
@@ -40,7 +40,9 @@ def test_a_constant_guess_is_reached_exactly(sampler: Callable[..., torch.Tensor
 
 @pytest.mark.parametrize("sampler", SAMPLERS.values())
 @pytest.mark.parametrize("temperature", [0.0, 0.6])
-def test_halfway_the_noise_is_scaled_by_the_temperature(sampler: Callable[..., torch.Tensor], temperature: float) -> None:
+def test_halfway_the_noise_is_scaled_by_the_temperature(
+    sampler: Callable[..., torch.Tensor], temperature: float
+) -> None:
     """With x known, z - alpha x is all noise: above t = 1/2 as it was, below it so much smaller."""
     clean = torch.randn(Z.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
@@ -56,9 +58,9 @@ def test_halfway_the_noise_is_scaled_by_the_temperature(sampler: Callable[..., t
 
     plain = noise_at(1.0)
     for t, noise in noise_at(temperature).items():
-        kept = temperature if t <= COOLED_BELOW else 1.0
+        kept = temperature if t <= HALFWAY else 1.0
         assert torch.allclose(noise, kept * plain[t], rtol=0, atol=1e-12)
-    assert min(plain) <= COOLED_BELOW < max(plain)
+    assert min(plain) <= HALFWAY < max(plain)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS.values())
