@@ -191,7 +191,7 @@ class TrainConfig:
     context_frames: int = 512
     log_every: int = 50
     save_every: int = 1000
-    test_every: int = 0
+    test_every: int = 1000
     seconds: float = 0.0
     frozen: tuple[str, ...] = ()
     adversarial_from: int = 0

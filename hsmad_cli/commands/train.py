@@ -60,6 +60,12 @@ def train(
             help="Make fresh clips meanwhile, in so many processes, in place of the oldest (vae and denoiser).",
         ),
     ] = 0,
+    held_out: Annotated[
+        Path | None,
+        typer.Option(
+            "--held-out", metavar="CLIPS", help="A bank or shards to test on, every test_every steps (vae, denoiser)."
+        ),
+    ] = None,
     profile: Annotated[
         int,
         typer.Option(
@@ -83,7 +89,7 @@ def train(
     from hsmad_cli.training.loop import train as run_training
     from hsmad_cli.training.parallel import Workers
     from hsmad_cli.training.profile import profile as measure
-    from hsmad_cli.training.setup import build_refresher, build_stage, plan_of_bank, prepare_bank
+    from hsmad_cli.training.setup import build_held_out, build_refresher, build_stage, plan_of_bank, prepare_bank
 
     console = Console("train", quiet=quiet)
     if resume and force:
@@ -95,6 +101,9 @@ def train(
     config, settings = _settings(load_preset(preset, change or ()), stage, steps, seconds, batch)
     with Workers.join(str(choose_device(device))) as workers:
         plan = plan_of_bank(data, config, seed, hours, soundfont or ()) if refresh else None
+        test = None
+        if held_out is not None:
+            test = build_held_out(stage, config, held_out, workers, cache, codec, style_encoder)
         bank = prepare_bank(data, config, workers, seed, hours, soundfont or (), cache)
         trained = build_stage(stage, config, bank, workers, seed, codec, style_encoder, replaceable=refresh > 0)
         about = {"data": str(data), "bank": bank.name, "preset": config.name, "refresh": refresh}
@@ -112,6 +121,7 @@ def train(
                 resume=resume,
                 init=init,
                 about=about,
+                test=test,
                 between=refresher.poll if refresher else lambda step: None,
                 log=console.say,
             )

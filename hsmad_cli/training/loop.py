@@ -344,7 +344,7 @@ def _until_done(
         if run.step % config.log_every == 0:
             reporter.report()
         if test is not None and config.test_every and run.step % config.test_every == 0:
-            reporter.write(_tested(run, test))
+            reporter.tell(_tested(run, test))
         if run.step % config.save_every == 0:
             clock.charge()
             run.save(run_dir)
@@ -381,6 +381,13 @@ class Reporter:
             loss = means.get(f"{run.model_name}/loss", math.nan)
             speed = f"{1000 * seconds / steps:.1f} ms/step  {items_per_s:.1f} items/s"
             self.log(f"step {run.step}/{run.config.steps}  loss {loss:.4f}  lr {rate:.2e}  {speed}")
+
+    def tell(self, tested: Mapping[str, float]) -> None:
+        """The test's metrics, in both places."""
+        self.write(tested)
+        if tested:
+            values = "  ".join(f"{name} {value:.4f}" for name, value in tested.items() if math.isfinite(value))
+            self.log(f"step {self.run.step}/{self.run.config.steps}  {values}")
 
     def write(self, values: Mapping[str, float]) -> None:
         if self.run.workers.chief:

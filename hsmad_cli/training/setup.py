@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from hsmad_cli.files.text_models import load_text_model, text_model_folder
 from hsmad_cli.model.style_encoder import PRETRAINED_STYLES, BuiltinStyleEncoder, StyleEncoder
 from hsmad_cli.model.tokenizer import WordTokenizer
 from hsmad_cli.model.vae import VAE
+from hsmad_cli.training.held_out import HeldOut
 from hsmad_cli.training.latents import with_encoded_audio
 from hsmad_cli.training.loop import Stage
 from hsmad_cli.training.parallel import Workers
@@ -55,9 +57,39 @@ def _factory_options(config: Config) -> FactoryOptions:
 
 def plan_of_bank(source: Path, config: Config, seed: int, hours: float, soundfonts: Sequence[Path]) -> Plan:
     """The plan of the bank that `prepare_bank` makes from scores. Raises UsageError where there are only clips."""
-    if any((source / table).is_file() for table in (BANK_TABLE, SHARD_TABLE)):
+    if _holds_clips(source):
         raise UsageError(f"{source}: finished clips, fresh ones are made from scores", "name a manifest or a MIDI pack")
     return make_plan(source, soundfonts, hours, seed, ("train",), ("A",), _factory_options(config))
+
+
+def build_held_out(
+    kind: str,
+    config: Config,
+    clips: Path,
+    workers: Workers,
+    cache: Path,
+    codec: Path | None = None,
+    style_encoder: Path | None = None,
+) -> HeldOut:
+    """A test of a stage on clips that it does not train on, computed eagerly.
+
+    Raises UsageError where there are only scores, whose clips would be those of training, and for the style stage,
+    whose vocabulary is chosen from its own clips.
+    """
+    if kind == "style":
+        raise UsageError("the style stage has no held-out test", "`hsmad style-benchmark` judges it")
+    if not _holds_clips(clips):
+        raise UsageError(f"{clips}: not a bank or shards, which a held-out test needs", "hsmad dataset --split test")
+    part = f"train_{kind}"
+    settings = replace(getattr(config, part), compile=False, capture=False)
+    bank = prepare_bank(clips, config, workers, 0, 0.0, (), cache)
+    alone = Workers(workers.device)
+    twin = build_stage(kind, replace(config, **{part: settings}), bank, alone, 0, codec, style_encoder)
+    return HeldOut(twin, settings, workers.device)
+
+
+def _holds_clips(source: Path) -> bool:
+    return any((source / table).is_file() for table in (BANK_TABLE, SHARD_TABLE))
 
 
 def build_refresher(

@@ -69,6 +69,16 @@ def test_a_codec_with_a_frozen_encoder_keeps_its_latents_and_learns_with_a_discr
     assert last["discriminator/loss"] > 0
 
 
+def test_held_out_clips_are_tested_with_the_averaged_weights(bank: Path, tmp_path: Path, capsys) -> None:
+    options = ["--steps", "4", "--held-out", str(bank), "--set", "train_vae.test_every=2"]
+    assert main(arguments("vae", bank, tmp_path, *options)) == 0
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    tested = {line["step"]: line["test/complex"] for line in lines if "test/complex" in line}
+    assert list(tested) == [2, 4]
+    assert tested[2] != tested[4]
+    assert "test/complex" in capsys.readouterr().err
+
+
 def test_a_run_is_not_begun_twice_but_goes_on(bank: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments("style", bank, tmp_path, "--steps", "1")) == 0
     assert main(arguments("style", bank, tmp_path, "--steps", "2")) == 6
@@ -101,6 +111,8 @@ def test_options_change_the_preset(bank: Path, tmp_path: Path) -> None:
         (["--stage", "vae", "--set", 'train_vae.frozen=["encoder"]'], 4, "--init"),
         (["--stage", "vae", "--set", 'train_vae.frozen=["head"]'], 4, "encoder, decoder"),
         (["--stage", "cake"], 2, "cake"),
+        (["--stage", "style", "--held-out", "."], 2, "style-benchmark"),
+        (["--stage", "vae", "--held-out", "song.mid"], 2, "a bank or shards"),
     ],
 )
 def test_mistakes_are_one_line_and_a_code(bank, tmp_path, capsys, more, exit_code, words) -> None:
