@@ -137,7 +137,8 @@ class DenoiserConfig:
 class SampleConfig:
     """How `sample` guides [2.5.2] and steps unless told otherwise: weights of score and style, mode, sampler.
 
-    temperature: what is kept of the noise halfway: below 1 the likelier details of what is outlined, with less hiss.
+    w_s above w_h: only for the outline. temperature: what is kept of the noise when that stands, 0 to 1: below 1 the
+    likelier details, with less hiss.
     rescale: 0 to 1, how far guidance is kept from making music louder than it is without.
     Raises UsageError if a weight or the temperature is negative or not finite, or rescale is not between 0 and 1.
     """
@@ -165,13 +166,13 @@ class TrainConfig:
     """One training stage. `batch` is per process. `crop_frames` and `context_frames` are latent frames at T_H.
 
     The run ends after `steps`, or after `seconds` of wall-clock time if that is not 0. The rate warms up over `warmup`
-    steps, stays, and falls as a cosine over the last `decay` of the run (a fraction, 0 = never). If there is a test
-    metric, it is taken every `test_every` steps (0 = never). `optimiser` muon is AdamW for all but the matrices, whose
-    steps are orthogonal (`betas` are AdamW's). `precision` bf16 is bfloat16 where the chip computes
-    in it, else float32. `compile` fuses kernels; `capture` replays a step whose work never changes (the denoiser's) as
-    a CUDA graph, on a GPU. `frozen` names parts of the model that keep the weights of --init: with the codec's
-    `encoder`, its latents and all denoisers trained on them stay valid. `adversarial_from`, the step at which the
-    discriminator joins (0 = never), and `latent_noise` are of the vae stage.
+    steps, stays, and falls as a cosine over the last `decay` of the run (a fraction, 0 = never). A test metric (`train
+    --held-out`) is taken every `test_every` steps (0 = never) and at the end. `optimiser` muon is AdamW for all but the
+    matrices, whose steps are orthogonal (`betas` are AdamW's). `precision` bf16 is bfloat16 where the chip computes in
+    it, else float32. `compile` fuses kernels; `capture` replays a step whose work never changes (the denoiser's) and
+    the optimisers' as CUDA graphs, on a GPU. `frozen` names parts of the model that keep the weights of --init: with
+    the codec's `encoder`, its latents and all denoisers trained on them stay valid. `adversarial_from`, the step at
+    which the discriminator joins (0 = never), and `latent_noise` are of the vae stage.
     """
 
     steps: int = 10_000

@@ -46,9 +46,13 @@ Split = Annotated[
     ),
 ]
 ScoreGuidances = Annotated[str, typer.Option("--wh", metavar="LIST", help="Guidance of the score.")]
-StyleGuidances = Annotated[str, typer.Option("--ws", metavar="LIST", help="Guidance of the style.")]
+StyleGuidances = Annotated[
+    str, typer.Option("--ws", metavar="LIST", help="Guidance of the style; above --wh, of the outline only.")
+]
 GuidanceModes = Annotated[str, typer.Option("--cfg", metavar="LIST", help="How the two are combined.")]
-Temperatures = Annotated[str, typer.Option("--temperature", metavar="LIST", help="What is kept of the noise halfway.")]
+Temperatures = Annotated[
+    str, typer.Option("--temperature", metavar="LIST", help="What is kept of the noise halfway, 0 to 1.")
+]
 Rescalings = Annotated[
     str, typer.Option("--rescale", metavar="LIST", help="How far guidance is kept from making it louder.")
 ]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hsmad_cli.pipeline import EncodedScore, Pipeline
 
 DEFAULT = SampleConfig()
+OTHER_WS = 2.0
 FULL_SCALE = 0.999
 SAMPLERS = {"dpm": "dpm_solver_2m", "ddim": "ddim"}
 
@@ -35,7 +36,12 @@ def sample(
     wh: Annotated[float, typer.Option("--wh", help="How closely the score is followed.")] = DEFAULT.w_h,
     ws: Annotated[
         float | None,
-        typer.Option("--ws", help=f"How closely the style is followed.  [default: {DEFAULT.w_s}]", show_default=False),
+        typer.Option(
+            "--ws",
+            help="How closely the style is followed; above --wh, only until the outline of the music stands.  "
+            f"[default: {DEFAULT.w_s:g}; with another --cfg {OTHER_WS:g}]",
+            show_default=False,
+        ),
     ] = None,
     cfg: Annotated[
         Literal["additive", "nested", "anchored", "joint"], typer.Option("--cfg", help="How the two are combined.")
@@ -45,7 +51,10 @@ def sample(
     ] = DEFAULT.steps,
     sampler: Annotated[Literal["dpm", "ddim"], typer.Option("--sampler", help="DPM-Solver++(2M) or DDIM.")] = "dpm",
     temperature: Annotated[
-        float, typer.Option("--temperature", help="Noise that is kept halfway: less makes cleaner notes and less hiss.")
+        float,
+        typer.Option(
+            "--temperature", help="Noise that is kept halfway, 0 to 1: less makes cleaner notes and less hiss."
+        ),
     ] = DEFAULT.temperature,
     rescale: Annotated[
         float, typer.Option("--rescale", help="How far strong guidance is kept from making it louder: 0 to 1.")
@@ -108,7 +117,8 @@ def sample(
     console = Console("sample", as_json, quiet, verbose)
     if cfg == "joint" and ws is not None:
         raise UsageError("--cfg joint has one weight, --wh, for score and style together", "leave --ws out")
-    settings = SampleConfig(wh, DEFAULT.w_s if ws is None else ws, cfg, steps, SAMPLERS[sampler], temperature, rescale)
+    usual_ws = DEFAULT.w_s if cfg == DEFAULT.guidance else OTHER_WS
+    settings = SampleConfig(wh, usual_ws if ws is None else ws, cfg, steps, SAMPLERS[sampler], temperature, rescale)
     jobs = plan_jobs(inputs, output, out_dir, f".{sound_format}", force)
     if count > 1:
         jobs = with_takes(jobs, [str(seed + take) for take in range(count)])

@@ -46,7 +46,10 @@ def style_benchmark(
     ] = "trained",
     shuffled: Annotated[bool, typer.Option("--shuffled", help="Ask for another style than is scored: chance.")] = False,
     families: Annotated[
-        bool, typer.Option("--families", help="Solo programs of the 16 GM families, without words, in place of styles.")
+        bool,
+        typer.Option(
+            "--families", help="Solo programs of the 16 GM families in place of styles, by the score's own caption."
+        ),
     ] = False,
     fit_soundfont: Annotated[
         list[Path] | None,
@@ -80,7 +83,7 @@ def style_benchmark(
     Unseen scores are orchestrated by the recipe of every style, rendered, and generated from the same notes and words
     alone (--instruments free). A scorer that nobody plays by names the style of each sound among all: top 1, top 5;
     without one the table says only how well the notes are played. With --families every score is played on one program
-    of each GM family (--instruments midi, no words), and a classifier of the scorer's embeddings names the family, or
+    of each GM family (--instruments midi, the score's own caption), and a classifier of the scorer's embeddings names the family, or
     without a scorer one of plain timbre. LIST is values with commas between.
     """
     from hsmad_cli.commands.style_sounds import FamilySchool, PromptedPlayers, StyleClips, family_clips

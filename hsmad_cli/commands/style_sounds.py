@@ -47,7 +47,8 @@ class PromptedPlayers(Players):
     def prompt(self, clip: Clip, score: EncodedScore) -> str:
         from hsmad_cli.evaluation.style_benchmark import PromptedClip
 
-        return clip.prompt if isinstance(clip, PromptedClip) else super().prompt(clip, score)
+        asked = clip.prompt if isinstance(clip, PromptedClip) else None
+        return super().prompt(clip, score) if asked is None else asked
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class StyleClips:
 
 
 def family_clips(items: Sequence[Item], choice: Choice, failed: Failed) -> Iterator[PromptedClip]:
-    """Every chosen score on one program of each GM family, drawn by seed, asked for without words."""
+    """Every chosen score on one program of each GM family, drawn by seed, asked for by its own caption."""
     import numpy as np
 
     from hsmad_cli.datasets.excerpts import excerpts
@@ -129,7 +130,7 @@ def program_clips(items: Sequence[Item], choice: Choice, failed: Failed) -> Iter
 
 
 def _alone(excerpt: Excerpt, program: int) -> PromptedClip:
-    """All pitched notes of an excerpt on one program, asked for without words."""
+    """All pitched notes of an excerpt on one program, asked for by its own caption."""
     from hsmad_cli.datasets.factory import heard
     from hsmad_cli.datasets.recipes import play_alone
     from hsmad_cli.evaluation.style_benchmark import PromptedClip

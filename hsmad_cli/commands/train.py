@@ -89,7 +89,14 @@ def train(
     from hsmad_cli.training.loop import train as run_training
     from hsmad_cli.training.parallel import Workers
     from hsmad_cli.training.profile import profile as measure
-    from hsmad_cli.training.setup import build_held_out, build_refresher, build_stage, plan_of_bank, prepare_bank
+    from hsmad_cli.training.setup import (
+        build_held_out,
+        build_refresher,
+        build_stage,
+        plan_of_bank,
+        prepare_bank,
+        require_held_out,
+    )
 
     console = Console("train", quiet=quiet)
     if resume and force:
@@ -98,15 +105,20 @@ def train(
         raise OutputError(f"{output}: holds a run already", "--resume goes on with it, --force begins anew")
     if refresh and stage == "style":
         raise UsageError("the style stage learns from a fixed bank", "leave out --refresh")
+    if held_out is not None:
+        require_held_out(stage, held_out)
     config, settings = _settings(load_preset(preset, change or ()), stage, steps, seconds, batch)
     with Workers.join(str(choose_device(device))) as workers:
         plan = plan_of_bank(data, config, seed, hours, soundfont or ()) if refresh else None
         test = None
-        if held_out is not None:
+        if held_out is not None and not profile:
             test = build_held_out(stage, config, held_out, workers, cache, codec, style_encoder)
         bank = prepare_bank(data, config, workers, seed, hours, soundfont or (), cache)
         trained = build_stage(stage, config, bank, workers, seed, codec, style_encoder, replaceable=refresh > 0)
-        about = {"data": str(data), "bank": bank.name, "preset": config.name, "refresh": refresh}
+        about = {
+            "data": str(data), "bank": bank.name, "preset": config.name, "refresh": refresh,
+            "held_out": held_out and str(held_out),
+        }  # fmt: skip
         refresher = build_refresher(trained, config, plan, workers, refresh, codec, style_encoder) if plan else None
         try:
             if profile:

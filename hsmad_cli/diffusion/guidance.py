@@ -63,8 +63,8 @@ def guided(predict: PredictBranches, weights: Mapping[Branch, float], rescale: f
 
 
 def outline_then_details(outline: Denoise, details: Denoise) -> Denoise:
-    """One denoiser above t = `HALFWAY`, another below."""
-    return lambda z, t: (outline if t.max() > HALFWAY else details)(z, t)
+    """One denoiser above t = `HALFWAY`, another from there on down. t [B]: all items are at one time."""
+    return lambda z, t: (outline if t[0] > HALFWAY else details)(z, t)
 
 
 def _rescaled(total: Tensor, reference: Tensor, share: float) -> Tensor:

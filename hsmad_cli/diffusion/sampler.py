@@ -73,7 +73,10 @@ SAMPLERS: dict[str, Callable[..., Tensor]] = {"dpm_solver_2m": dpm_solver_2m, "d
 
 
 def _step(z: Tensor, x: Tensor, t: Tensor, t_next: Tensor, temperature: float) -> Tensor:
-    """The exact solution from t to t_next of the probability flow whose clean latent stays x, cooled on its way."""
+    """The exact solution from t to t_next of the probability flow whose clean latent stays x.
+
+    A step that passes `HALFWAY` keeps `temperature` of its noise.
+    """
     alpha, sigma = alpha_sigma(t)
     alpha_next, sigma_next = alpha_sigma(t_next)
     kept = temperature if t > HALFWAY >= t_next else 1.0

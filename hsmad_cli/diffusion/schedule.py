@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 LOG_SNR_MIN = -10.0
-# Above this time the outline of the music is decided, below it the details.
+# Where signal and noise are equal: above this time the outline of the music is decided, below it the details.
 HALFWAY = 0.5
 # Steps that shorten towards the clean end keep faint detail: of 1 to 2, this value keeps the variance of Gaussians with
 # deviations of 0.1 to 1 best at 8 steps of DPM-Solver++(2M).

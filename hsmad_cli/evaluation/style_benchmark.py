@@ -28,9 +28,10 @@ RATIO = f"{GENERATED}/{REFERENCE}"
 
 @dataclass(frozen=True, eq=False)
 class PromptedClip(Clip):
-    """A clip that is asked for in words. kind: its label; audio: its reference (None: a plain rendering)."""
+    """A clip that is asked for in words (None: by the caption of its score). kind: its label; audio: its reference
+    (None: a plain rendering)."""
 
-    prompt: str = ""
+    prompt: str | None = None
     audio: np.ndarray | None = None
 
 
@@ -59,7 +60,7 @@ class Listener:
 
     def __call__(self, hearing: Hearing) -> None:
         clip = hearing.clip
-        prompt = {"prompt": clip.prompt if isinstance(clip, PromptedClip) else ""}
+        prompt = {"prompt": (isinstance(clip, PromptedClip) and clip.prompt) or ""}
         named = self.ear.verdict(hearing.sounds, clip.kind) if self.ear else {}
         self.verdicts[clip.name, clip.kind, hearing.setting] = prompt | named
 

@@ -46,6 +46,6 @@ def finite(values: np.ndarray, what: str) -> np.ndarray:
 
 
 def require_finite(bad: int, size: int, what: str) -> None:
-    """Raises NonFiniteError if some of `size` numbers are `bad`."""
+    """Raises NonFiniteError unless `bad`, the count of the non-finite ones among `size` numbers, is 0."""
     if bad:
         raise NonFiniteError(f"{bad} of {size} numbers of {what} are not finite", "try smaller --wh and --ws")

@@ -80,11 +80,12 @@ class Codec:
 
     @torch.inference_mode()
     def decode(self, latent: np.ndarray, progress: Progress = silent) -> np.ndarray:
-        """Latents [T, C] -> audio [2, T hop], float32, not clipped."""
+        """Latents [T, C] -> audio [2, T hop], float32, not clipped. Raises InputError, NonFiniteError."""
         if latent.shape[1] != self.latent_channels:
             raise InputError(f"latents with {latent.shape[1]} channels, this codec has {self.latent_channels}")
         hop, n_frames = self.hop_length, len(latent)
-        audio = torch.empty(2, n_frames * hop, pin_memory=self.device.type == "cuda")
+        on_gpu = self.device.type == "cuda"
+        audio = torch.empty(2, n_frames * hop, pin_memory=on_gpu)
         bad = torch.zeros((), dtype=torch.int64, device=self.device)
         for block in blocks(0, n_frames, self.block, self.model.halo):
             part = torch.from_numpy(latent[block.first : block.last])[None].to(self.device)
@@ -93,7 +94,7 @@ class Codec:
             wanted = decoded[:, block.inner.start * hop : block.inner.stop * hop].float()
             bad += wanted.isfinite().logical_not().sum()
             for channel, samples in zip(audio, wanted, strict=True):
-                channel[block.start * hop : block.stop * hop].copy_(samples, non_blocking=True)
+                channel[block.start * hop : block.stop * hop].copy_(samples, non_blocking=on_gpu)
             progress("decode", block.stop, n_frames)
         require_finite(int(bad), audio.numel(), "the audio")
         return audio.numpy()

@@ -69,9 +69,10 @@ class CapturedLoss:
 
 
 class CapturedMove:
-    """`move()` as it is at the first call, which makes the state it needs, then captured at the second, and replayed.
+    """`move()`, run plainly at the first call, which makes its state; captured at the second; replayed from then on.
 
-    `move` reads and writes tensors that stay where they are, and waits for nothing. Returns its outcome, a tensor.
+    Gradients, parameters, optimiser states and the rate must be the same tensors at every call, filled in place. `move`
+    waits for nothing. Returns its outcome, a tensor.
     """
 
     def __init__(self, move: Callable[[], Tensor]) -> None:

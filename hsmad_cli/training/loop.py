@@ -210,6 +210,7 @@ class Run:
         for name, average in self.ema.named().items():
             average.copy_(tensors[f"ema/{name}"])
         self.step, self.gpu_seconds = header["step"], header["gpu_seconds"]
+        self.moves.clear()
 
     def _moved_by(self, player_name: str) -> Iterator[tuple[torch.optim.Optimizer, str, nn.Parameter]]:
         """The trained parameters of a player, with their names, each beside its optimiser."""
@@ -298,7 +299,8 @@ def train(
     """Train a stage into a run folder and return the number of steps done.
 
     `resume` goes on from the folder's state if it has one; else `init` starts from the weights of a file; `about` is
-    written to config.json; `test(model with EMA weights, step)` gives metrics every `test_every` steps, on rank 0;
+    written to config.json; `test(model with EMA weights, step)` gives metrics every `test_every` steps and at the end,
+    on the process that has one;
     `between(step)` is called before every step.
 
     Raises NonFiniteError (nothing of it is saved), Terminated or KeyboardInterrupt after saving, WeightsError,
@@ -344,20 +346,15 @@ def _until_done(
         if run.step % config.log_every == 0:
             reporter.report()
         if test is not None and config.test_every and run.step % config.test_every == 0:
-            reporter.tell(_tested(run, test))
+            reporter.report_test(test)
         if run.step % config.save_every == 0:
             clock.charge()
             run.save(run_dir)
+    if test is not None and run.step != reporter.tested_step and not signals.number:
+        reporter.report_test(test)
     clock.charge()
     run.save(run_dir)
     signals.leave(f"saved step {run.step} to {run_dir}")
-
-
-def _tested(run: Run, test: Test) -> dict[str, float]:
-    if not run.workers.chief:
-        return {}
-    with run.ema.applied() as model, torch.no_grad():
-        return {f"test/{name}": value for name, value in test(model, run.step).items()}
 
 
 class Reporter:
@@ -366,6 +363,7 @@ class Reporter:
     def __init__(self, run: Run, clock: Clock, path: Path, log: Callable[[str], None]) -> None:
         self.run, self.clock, self.path, self.log = run, clock, path, log
         self.last_step, self.last_time = run.step, time.monotonic()
+        self.tested_step = -1
 
     def report(self) -> None:
         """Fetch the scalars of the steps since the last report: the only moment that waits for the GPU."""
@@ -382,12 +380,15 @@ class Reporter:
             speed = f"{1000 * seconds / steps:.1f} ms/step  {items_per_s:.1f} items/s"
             self.log(f"step {run.step}/{run.config.steps}  loss {loss:.4f}  lr {rate:.2e}  {speed}")
 
-    def tell(self, tested: Mapping[str, float]) -> None:
-        """The test's metrics, in both places."""
+    def report_test(self, test: Test) -> None:
+        """The metrics of the averaged weights; the time that they take is no training."""
+        run, began = self.run, time.monotonic()
+        with run.ema.applied() as model, torch.no_grad():
+            tested = {f"test/{name}": value for name, value in test(model, run.step).items()}
         self.write(tested)
-        if tested:
-            values = "  ".join(f"{name} {value:.4f}" for name, value in tested.items() if math.isfinite(value))
-            self.log(f"step {self.run.step}/{self.run.config.steps}  {values}")
+        self.log(f"step {run.step}/{run.config.steps}  " + "  ".join(f"{k} {value:.4f}" for k, value in tested.items()))
+        self.tested_step = run.step
+        self.last_time += time.monotonic() - began
 
     def write(self, values: Mapping[str, float]) -> None:
         if self.run.workers.chief:

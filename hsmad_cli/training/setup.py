@@ -62,6 +62,15 @@ def plan_of_bank(source: Path, config: Config, seed: int, hours: float, soundfon
     return make_plan(source, soundfonts, hours, seed, ("train",), ("A",), _factory_options(config))
 
 
+def require_held_out(kind: str, clips: Path) -> None:
+    """Raises UsageError where there are only scores, whose clips would be those of training, and for the style stage,
+    whose vocabulary is chosen from its own clips."""
+    if kind == "style":
+        raise UsageError("the style stage has no held-out test", "`hsmad style-benchmark` judges it")
+    if not _holds_clips(clips):
+        raise UsageError(f"{clips}: not clips to test on", "a bank or shards, as of `hsmad dataset PACK --split test`")
+
+
 def build_held_out(
     kind: str,
     config: Config,
@@ -70,19 +79,16 @@ def build_held_out(
     cache: Path,
     codec: Path | None = None,
     style_encoder: Path | None = None,
-) -> HeldOut:
-    """A test of a stage on clips that it does not train on, computed eagerly.
+) -> HeldOut | None:
+    """A test of a stage on clips that it does not train on, not compiled; None on all processes but the first.
 
-    Raises UsageError where there are only scores, whose clips would be those of training, and for the style stage,
-    whose vocabulary is chosen from its own clips.
+    Raises what `build_stage` raises.
     """
-    if kind == "style":
-        raise UsageError("the style stage has no held-out test", "`hsmad style-benchmark` judges it")
-    if not _holds_clips(clips):
-        raise UsageError(f"{clips}: not a bank or shards, which a held-out test needs", "hsmad dataset --split test")
+    bank = prepare_bank(clips, config, workers, 0, 0.0, (), cache)
+    if not workers.chief:
+        return None
     part = f"train_{kind}"
     settings = replace(getattr(config, part), compile=False, capture=False)
-    bank = prepare_bank(clips, config, workers, 0, 0.0, (), cache)
     alone = Workers(workers.device)
     twin = build_stage(kind, replace(config, **{part: settings}), bank, alone, 0, codec, style_encoder)
     return HeldOut(twin, settings, workers.device)
