@@ -83,8 +83,8 @@ def style_benchmark(
     Unseen scores are orchestrated by the recipe of every style, rendered, and generated from the same notes and words
     alone (--instruments free). A scorer that nobody plays by names the style of each sound among all: top 1, top 5;
     without one the table says only how well the notes are played. With --families every score is played on one program
-    of each GM family (--instruments midi, the score's own caption), and a classifier of the scorer's embeddings names the family, or
-    without a scorer one of plain timbre. LIST is values with commas between.
+    of each GM family (--instruments midi, the score's own caption), and a classifier of the scorer's embeddings names
+    the family, or without a scorer one of plain timbre. LIST is values with commas between.
     """
     from hsmad_cli.commands.style_sounds import FamilySchool, PromptedPlayers, StyleClips, family_clips
     from hsmad_cli.datasets.excerpts import Choice
