@@ -40,6 +40,12 @@ def arguments(stage: str, bank: Path, run: Path, *more: str) -> list[str]:
     return ["train", *options, str(bank), "-o", str(run), *more]
 
 
+def tests_of(run: Path, scalar: str) -> dict[int, float]:
+    """By step, a scalar of the run's tests."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return {line["step"]: line[f"test/{scalar}"] for line in lines if f"test/{scalar}" in line}
+
+
 def test_all_three_stages_in_order(bank: Path, tmp_path: Path) -> None:
     codec, style, denoiser = (tmp_path / name for name in ("codec", "style", "denoiser"))
     assert main(arguments("vae", bank, codec, "--steps", "2")) == 0
@@ -70,13 +76,23 @@ def test_a_codec_with_a_frozen_encoder_keeps_its_latents_and_learns_with_a_discr
 
 
 def test_held_out_clips_are_tested_with_the_averaged_weights(bank: Path, tmp_path: Path, capsys) -> None:
-    options = ["--steps", "4", "--held-out", str(bank), "--set", "train_vae.test_every=2"]
-    assert main(arguments("vae", bank, tmp_path, *options)) == 0
-    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    tested = {line["step"]: line["test/complex"] for line in lines if "test/complex" in line}
-    assert list(tested) == [2, 4]
-    assert tested[2] != tested[4]
+    tested_run, plain_run, denoiser = (tmp_path / name for name in ("tested", "plain", "denoiser"))
+    options = ["--held-out", str(bank), "--set", "train_vae.test_every=2"]
+    assert main(arguments("vae", bank, tested_run, "--steps", "5", *options)) == 0
+    tested = tests_of(tested_run, "complex")
+    assert list(tested) == [2, 4, 5]
+    assert len(set(tested.values())) == 3
     assert "test/complex" in capsys.readouterr().err
+
+    assert main(arguments("vae", bank, plain_run, "--steps", "5")) == 0
+    codec, plain = (load_checkpoint(run / "vae.safetensors", "vae")[0] for run in (tested_run, plain_run))
+    assert all(torch.equal(plain[name], tensor) for name, tensor in codec.items())
+
+    style = tmp_path / "style"
+    assert main(arguments("style", bank, style, "--steps", "1")) == 0
+    files = ["--codec", str(plain_run / "vae.safetensors"), "--style-encoder", str(style / "style.safetensors")]
+    assert main(arguments("denoiser", bank, denoiser, "--steps", "1", "--held-out", str(bank), *files)) == 0
+    assert tests_of(denoiser, "diffusion")[1] > 0
 
 
 def test_a_run_is_not_begun_twice_but_goes_on(bank: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
