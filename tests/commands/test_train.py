@@ -40,7 +40,7 @@ def arguments(stage: str, bank: Path, run: Path, *more: str) -> list[str]:
     return ["train", *options, str(bank), "-o", str(run), *more]
 
 
-def tests_of(run: Path, scalar: str) -> dict[int, float]:
+def held_out_of(run: Path, scalar: str) -> dict[int, float]:
     """By step, a scalar of the run's tests."""
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return {line["step"]: line[f"test/{scalar}"] for line in lines if f"test/{scalar}" in line}
@@ -79,7 +79,7 @@ def test_held_out_clips_are_tested_with_the_averaged_weights(bank: Path, tmp_pat
     tested_run, plain_run, denoiser = (tmp_path / name for name in ("tested", "plain", "denoiser"))
     options = ["--held-out", str(bank), "--set", "train_vae.test_every=2"]
     assert main(arguments("vae", bank, tested_run, "--steps", "5", *options)) == 0
-    tested = tests_of(tested_run, "complex")
+    tested = held_out_of(tested_run, "complex")
     assert list(tested) == [2, 4, 5]
     assert len(set(tested.values())) == 3
     assert "test/complex" in capsys.readouterr().err
@@ -92,7 +92,7 @@ def test_held_out_clips_are_tested_with_the_averaged_weights(bank: Path, tmp_pat
     assert main(arguments("style", bank, style, "--steps", "1")) == 0
     files = ["--codec", str(plain_run / "vae.safetensors"), "--style-encoder", str(style / "style.safetensors")]
     assert main(arguments("denoiser", bank, denoiser, "--steps", "1", "--held-out", str(bank), *files)) == 0
-    assert tests_of(denoiser, "diffusion")[1] > 0
+    assert held_out_of(denoiser, "diffusion")[1] > 0
 
 
 def test_a_run_is_not_begun_twice_but_goes_on(bank: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
