@@ -7,6 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PACK ?= ../train-midi
 SOUNDFONT ?=
 HOURS ?= 24
+FRESH ?= 2
 RUNS ?= runs
 NPROC ?= $(shell nvidia-smi -L 2>/dev/null | grep -c GPU)
 TRAIN = $(BIN)/torchrun --standalone --nproc-per-node $(if $(filter 0,$(NPROC)),1,$(NPROC)) -m hsmad_cli train \
@@ -37,7 +38,7 @@ $(RUNS)/style/style.safetensors: | $(VENV)/.installed
 	$(TRAIN) --stage style -o $(@D)
 
 $(RUNS)/denoiser/denoiser.safetensors: $(RUNS)/vae/vae.safetensors $(RUNS)/style/style.safetensors
-	$(TRAIN) --stage denoiser -o $(@D) --codec $< --style-encoder $(word 2,$^)
+	$(TRAIN) --stage denoiser -o $(@D) --codec $< --style-encoder $(word 2,$^) --refresh $(FRESH)
 
 lint: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
