@@ -23,8 +23,9 @@ def hearing() -> Hearing:
     score = Score(NoteTable([0.2], [0.8], [60], [80], [0], [False], [0]))
     sounds = {role: np.zeros((2, 44100), np.float32) for role in ("reference", "codec", "generated")}
     notes = HeardNotes.from_rows([(0.2, 0.8, 60)], velocity=False)
+    setting = SampleConfig(w_h=4, w_s=2, guidance="nested", steps=8, temperature=0.5, rescale=0.6)
     return Hearing(
-        Clip("set/song no. 1", "piano", score, 1.0), "basic-pitch", SampleConfig(), sounds, dict.fromkeys(sounds, notes)
+        Clip("set/song no. 1", "piano", score, 1.0), "basic-pitch", setting, sounds, dict.fromkeys(sounds, notes)
     )
 
 
@@ -33,7 +34,7 @@ def test_a_hearing_becomes_a_picture_with_a_panel_for_each_role(tmp_path: Path, 
     pictures_in(tmp_path / "plots")(hearing)
     (picture,) = (tmp_path / "plots").iterdir()
     assert re.fullmatch(
-        r"piano-set_song_no\._1-basic-pitch-nested-wh4-ws4-8-t0\.7-r0\.6-[0-9a-f]{8}\.png", picture.name
+        r"piano-set_song_no\._1-basic-pitch-nested-wh4-ws2-8-t0\.5-r0\.6-[0-9a-f]{8}\.png", picture.name
     )
     assert int.from_bytes(picture.read_bytes()[20:24]) == 100 * (1 + 3 * 4)
 
