@@ -300,8 +300,7 @@ def train(
 
     `resume` goes on from the folder's state if it has one; else `init` starts from the weights of a file; `about` is
     written to config.json; `test(model with EMA weights, step)` gives metrics every `test_every` steps and at the end,
-    on the process that has one;
-    `between(step)` is called before every step.
+    on the process that has one; `between(step)` is called before every step.
 
     Raises NonFiniteError (nothing of it is saved), Terminated or KeyboardInterrupt after saving, WeightsError,
     ConfigError.
