@@ -1,17 +1,14 @@
-"""How far a reconstruction is from its target: complex spectra, magnitudes, logarithms of magnitudes and of the levels
-of bands, and the waveform itself.
+"""How far a reconstruction is from its target: complex spectra, magnitudes, log magnitudes and the waveform itself.
 
 All terms compare signals that were divided by the loudness of the target (`loudness`), item by item, so that a whisper
 counts as much as a full orchestra; and each third of an octave counts as much as any other. An error measured over all
 of the spectrum together is that of its loudest octaves: the partials above 2 kHz, of which no phase can be known, then
-come out silent, and with them go notes. Magnitudes are compared by themselves for the same reason, and the complex error
-of a band counts less the higher it lies (`phase_weights`): where the phase is a guess, the least of it is silence.
+come out silent, and with them go notes. Magnitudes are compared by themselves for the same reason.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,24 +20,14 @@ from hsmad_cli.model.vae import to_mid_side
 SIZE_PAIRS = ((4096, 2048), (1024, 512), (256, 128))
 LOWEST_HZ, BANDS_AN_OCTAVE = 60.0, 3
 QUIETEST_RMS = 1e-2
-PHASE_HZ = 2500.0
 LOG_FLOOR = 2e-3
 ENERGY_FLOOR = 1e-2
 BAND_FLOOR = 1e-2
 AMPLITUDE_FLOOR = 1e-4
 SMOOTHING = 1e-2
 
-
-class Distances(NamedTuple):
-    """Scalars, 0 for equal signals."""
-
-    complex: Tensor
-    magnitude: Tensor
-    log_magnitude: Tensor
-    level: Tensor
-
-
-Comparison = Callable[[Tensor, Tensor, Tensor, Tensor], Distances]
+Distances = tuple[Tensor, Tensor, Tensor]
+Comparison = Callable[[Tensor, Tensor, Tensor], Distances]
 
 
 def loudness(audio: Tensor) -> Tensor:
@@ -61,13 +48,6 @@ def third_octaves(size: int, sample_rate: int) -> Tensor:
     return F.one_hot(number.unique(return_inverse=True)[1]).float()
 
 
-def phase_weights(bands: Tensor, sample_rate: int) -> Tensor:
-    """How much the complex error of each band counts [bands]: 1 in the lowest, half at `PHASE_HZ`, then ever less."""
-    bins = torch.linspace(0, sample_rate / 2, len(bands))
-    centre = bins @ bands / bands.sum(0)
-    return 1 / (1 + (centre / PHASE_HZ).square())
-
-
 def relative_error(error_energy: Tensor, energy: Tensor) -> Tensor:
     """|error| / |signal| from their energies: 0 when equal, 1 for silence instead of the signal, smooth at 0."""
     return (error_energy / (energy + ENERGY_FLOOR) + SMOOTHING**2).sqrt() - SMOOTHING
@@ -82,53 +62,43 @@ def three_signals(audio: Tensor, sides: Tensor) -> Tensor:
 class SpectralDistance(nn.Module):
     """Distances of stereo signals at one FFT size.
 
-    `forward(estimate, target, sides)`: two signals [B, 2, n] of unit loudness -> `Distances`.
+    `forward(estimate, target, sides)`: two signals [B, 2, n] of unit loudness -> scalars (complex, magnitude,
+    log-magnitude).
     `compare` may be a compiled `compare_spectra`; one serves all sizes.
     """
 
     window: Tensor
     bands: Tensor
-    phased: Tensor
 
     def __init__(self, size: int, sample_rate: int, compare: Comparison | None = None) -> None:
         super().__init__()
         self.compare = compare or compare_spectra
         self.register_buffer("window", analysis_window(size), persistent=False)
-        bands = third_octaves(size, sample_rate)
-        self.register_buffer("bands", bands, persistent=False)
-        self.register_buffer("phased", phase_weights(bands, sample_rate), persistent=False)
+        self.register_buffer("bands", third_octaves(size, sample_rate), persistent=False)
 
     def forward(self, estimate: Tensor, target: Tensor, sides: Tensor) -> Distances:
         Y = spectrum(three_signals(estimate, sides), self.window)
         X = spectrum(three_signals(target, sides), self.window)
-        return self.compare(Y, X, self.bands, self.phased)
+        return self.compare(Y, X, self.bands)
 
 
-def compare_spectra(Y: Tensor, X: Tensor, bands: Tensor, phased: Tensor) -> Distances:
-    """Means over the bands: relative errors of |Y|^(1/2) e^(i phase), each by its weight, and of |Y|^(1/2); |log |Y| /
-    |X|| of bins, and of the energy of whole bands, in nepers.
+def compare_spectra(Y: Tensor, X: Tensor, bands: Tensor) -> Distances:
+    """Means over the bands: relative errors of |Y|^(1/2) e^(i phase) and of |Y|^(1/2), and |log |Y| / |X|| in nepers.
 
-    Y, X: estimate and target [B, signals, frames, bins, 2]; bands: of the bins, 0 or 1 [bins, bands]; phased: weights of
-    the complex error [bands]. A band much quieter than the others of an item counts less.
+    Y, X: estimate and target [B, signals, frames, bins, 2]; bands: of the bins, 0 or 1 [bins, bands]. A band much
+    quieter than the others of an item counts less.
     """
     compressed_X, compressed_Y = compressed(X), compressed(Y)
     energy = power(compressed_X).mean(2) @ bands
     energy = energy + BAND_FLOOR * energy.mean((1, 2), keepdim=True)
     complex_error = power(compressed_Y - compressed_X).mean(2) @ bands
     magnitude_error = (amplitude(compressed_Y) - amplitude(compressed_X)).square().mean(2) @ bands
-    power_Y, power_X = power(Y), power(X)
-    return Distances(
-        complex=(relative_error(complex_error, energy) * phased).mean(),
-        magnitude=relative_error(magnitude_error, energy).mean(),
-        log_magnitude=(log_ratio(power_Y, power_X, 1.0).mean((0, 1, 2)) @ bands / bands.sum(0)).mean(),
-        level=log_ratio(power_Y @ bands, power_X @ bands, bands.sum(0)).mean(),
+    log_ratio = torch.log((power(Y) + LOG_FLOOR**2) / (power(X) + LOG_FLOOR**2)).abs().mean((0, 1, 2))
+    return (
+        relative_error(complex_error, energy).mean(),
+        relative_error(magnitude_error, energy).mean(),
+        0.5 * (log_ratio @ bands / bands.sum(0)).mean(),
     )
-
-
-def log_ratio(energy: Tensor, other: Tensor, bins: Tensor | float) -> Tensor:
-    """|log| of the ratio of two amplitudes, in nepers, from their energies in so many bins, each at least a floor."""
-    floor = LOG_FLOOR**2 * bins
-    return 0.5 * torch.log((energy + floor) / (other + floor)).abs()
 
 
 def amplitude(spectra: Tensor) -> Tensor:
