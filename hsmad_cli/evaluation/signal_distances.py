@@ -16,15 +16,17 @@ MEL_SIZE = 2048
 MEL_BANDS = 128
 FLOOR_DB = -80.0
 MAX_SDR_DB = 100.0
+OCTAVE_SIZE = 2048
+OCTAVES_HZ = ((0, 1000), (1000, 2000), (2000, 4000), (4000, 8000), (8000, 16000))
 
 
 def signal_distances(original: np.ndarray, decoded: np.ndarray) -> dict[str, float]:
-    """log_mel_db, stft_distance, si_sdr_db and stereo_error of one recording; only si_sdr_db is better when higher.
+    """log_mel_db, stft_distance, si_sdr_db, stereo_error and `octave_errors` of one recording.
 
     log_mel_db: mean absolute difference of 128 mel bands of both channels in dB, floored 80 dB below the original's
     loudest. stft_distance: spectral convergence plus mean absolute difference of log magnitudes, averaged over windows
     of 512, 1024 and 2048 samples. si_sdr_db: scale-invariant signal-to-distortion ratio of both channels together, at
-    most 100. stereo_error: mean difference of the panning index (L - R) / (L + R) of mel band energies, weighted by the
+    most 100, better when higher. stereo_error: mean difference of the panning index (L - R) / (L + R) of mel band energies, weighted by the
     original's energy: 0 to 2.
     """
     if original.shape != decoded.shape:
@@ -36,7 +38,33 @@ def signal_distances(original: np.ndarray, decoded: np.ndarray) -> dict[str, flo
         "stft_distance": float(np.mean([_stft_distance(first, second, size) for size in STFT_SIZES])),
         "si_sdr_db": si_sdr_db(original, decoded),
         "stereo_error": _stereo_error(mel_first, mel_second),
+        **octave_errors(original, decoded),
     }
+
+
+def octave_errors(original: np.ndarray, decoded: np.ndarray) -> dict[str, float]:
+    """What a judge of notes depends on, by octave: energy_db_LOW and magnitude_db_LOW, LOW the octave's lower end in Hz.
+
+    Of the mean of the channels: decoded energy over the original's (0 is right), and the energy of the error of
+    magnitudes over it (lower is better; 0 is no better than silence), each within -100 to 100 dB.
+    """
+    first, second = (_magnitudes(torch.from_numpy(audio).mean(0), OCTAVE_SIZE) for audio in (original, decoded))
+    hertz = torch.fft.rfftfreq(OCTAVE_SIZE, 1 / SAMPLE_RATE)
+    errors = {}
+    for low, high in OCTAVES_HZ:
+        here = (hertz >= low) & (hertz < high)
+        energy, kept, lost = (float(x[here].square().sum()) for x in (first, second, first - second))
+        errors |= {f"energy_db_{low}": _ratio_db(kept, energy), f"magnitude_db_{low}": _ratio_db(lost, energy)}
+    return errors
+
+
+def _ratio_db(energy: float, other: float) -> float:
+    """A ratio of energies in dB, within -100 to 100; two silences are equal."""
+    if energy == other:
+        return 0.0
+    if min(energy, other) <= 0:
+        return MAX_SDR_DB if energy > other else -MAX_SDR_DB
+    return float(np.clip(10 * np.log10(energy / other), -MAX_SDR_DB, MAX_SDR_DB))
 
 
 def si_sdr_db(original: np.ndarray, decoded: np.ndarray) -> float:
@@ -45,11 +73,7 @@ def si_sdr_db(original: np.ndarray, decoded: np.ndarray) -> float:
     energy = target @ target
     scaled = target * (target @ estimate / energy) if energy > 0 else target
     signal, distortion = scaled @ scaled, (estimate - scaled) @ (estimate - scaled)
-    if signal == 0:
-        return -MAX_SDR_DB if distortion > 0 else MAX_SDR_DB
-    if distortion == 0:
-        return MAX_SDR_DB
-    return float(np.clip(10 * np.log10(signal / distortion), -MAX_SDR_DB, MAX_SDR_DB))
+    return MAX_SDR_DB if signal == distortion == 0 else _ratio_db(signal, distortion)
 
 
 def _magnitudes(audio: Tensor, size: int) -> Tensor:

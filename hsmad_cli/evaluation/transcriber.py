@@ -10,6 +10,7 @@ import contextlib
 import importlib.util
 import io
 import os
+import tempfile
 import warnings
 from functools import lru_cache
 from importlib import import_module
@@ -252,12 +253,21 @@ def _walk(row: np.ndarray, frame: int, step: int, threshold: float) -> tuple[int
 
 
 class DrumOnsets:
-    """Onset detection by librosa, for recordings of drums alone; what it hears has pitch 0 and no length."""
+    """Onset detection by librosa, for recordings of drums alone; what it hears has pitch 0 and no length.
+
+    numba compiles it when it first hears something, and keeps that on disk; two processes that do so at one time spoil
+    the files for every later one (numba issue 10128), so one waits for the other.
+    """
 
     name = DRUM_JUDGE
 
     def __init__(self) -> None:
+        from filelock import FileLock
+
         self.librosa = _import_judge("librosa", "pip install 'hsmad[judges]'")
+        user = getattr(os, "getuid", int)()
+        with FileLock(Path(tempfile.gettempdir()) / f"hsmad-librosa-{user}.lock"):
+            self.transcribe(np.eye(2, SAMPLE_RATE, SAMPLE_RATE // 2, dtype=np.float32))
 
     def transcribe(self, audio: np.ndarray) -> HeardNotes:
         mono = audio.mean(axis=0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+import os
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -134,6 +136,17 @@ def test_drum_strikes_are_heard():
     heard = load_judge("librosa-onset").transcribe(np.stack([mono, mono]))
     written = HeardNotes.from_rows([(strike, strike, 0) for strike in strikes], velocity=False)
     assert score_notes(written, heard).onset.f1 == 1
+
+
+@pytest.mark.judge
+@pytest.mark.slow
+def test_processes_that_compile_at_once_do_not_spoil_what_numba_keeps(tmp_path):
+    pytest.importorskip("librosa")
+    command = [sys.executable, "-c", f"from {load_judge.__module__} import load_judge; load_judge('librosa-onset')"]
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    together = [subprocess.Popen(command, env=environment) for _ in range(3)]
+    assert [process.wait() for process in together] == [0, 0, 0]
+    assert subprocess.run(command, env=environment, check=False).returncode == 0
 
 
 @pytest.mark.judge

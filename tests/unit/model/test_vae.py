@@ -73,6 +73,15 @@ def test_snake_on_a_cpu_without_gradient_is_the_same_function() -> None:
         torch.testing.assert_close(snake(x), expected)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="the kernel needs a GPU")
+def test_snake_of_one_kernel_is_the_same_function() -> None:
+    snake = Snake(3).cuda()
+    torch.nn.init.normal_(snake.log_alpha)
+    x = noise(2, 50, 3).cuda()
+    with torch.inference_mode():
+        torch.testing.assert_close(snake(x), x + torch.sin(snake.log_alpha.exp() * x) ** 2 / snake.log_alpha.exp())
+
+
 def test_rows_of_a_weight_have_the_norm_of_their_gain() -> None:
     layer = WeightNormed((4, 5), gain=3.0)
     with torch.no_grad():
