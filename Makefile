@@ -37,7 +37,10 @@ $(RUNS)/vae/vae.safetensors: | $(VENV)/.installed
 $(RUNS)/style/style.safetensors: | $(VENV)/.installed
 	$(TRAIN) --stage style -o $(@D)
 
-$(RUNS)/denoiser/denoiser.safetensors: $(RUNS)/vae/vae.safetensors $(RUNS)/style/style.safetensors
+$(RUNS)/phrasing/style.safetensors: $(RUNS)/style/style.safetensors
+	$(TRAIN) --stage phrasing -o $(@D) --style-encoder $<
+
+$(RUNS)/denoiser/denoiser.safetensors: $(RUNS)/vae/vae.safetensors $(RUNS)/phrasing/style.safetensors
 	$(TRAIN) --stage denoiser -o $(@D) --codec $< --style-encoder $(word 2,$^) --refresh $(FRESH)
 
 lint: $(VENV)/.dev ## ruff and mypy

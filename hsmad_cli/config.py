@@ -209,6 +209,7 @@ class Config:
     style: StyleConfig = field(default_factory=StyleConfig)
     train_vae: TrainConfig = field(default_factory=TrainConfig)
     train_style: TrainConfig = field(default_factory=TrainConfig)
+    train_phrasing: TrainConfig = field(default_factory=TrainConfig)
     train_denoiser: TrainConfig = field(default_factory=TrainConfig)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hsmad_cli.datasets.recipes import Recipe
 
 JUDGE = "basic-pitch"
-Phrasing = Literal["trained", "held-out"]
+Phrasing = Literal["trained", "held-out", "sentences"]
 
 
 def style_benchmark(
@@ -42,7 +42,11 @@ def style_benchmark(
     start: Annotated[float, typer.Option("--start", min=0, help="Second of a score at which its clip begins.")] = 20.0,
     split: options.Split = "unseen",
     phrasing: Annotated[
-        Phrasing, typer.Option("--phrasing", help="Words that training knows, or those that it was never told.")
+        Phrasing,
+        typer.Option(
+            "--phrasing",
+            help="Words that training knows, words that it was never told, or known ones inside unheard sentences.",
+        ),
     ] = "trained",
     shuffled: Annotated[bool, typer.Option("--shuffled", help="Ask for another style than is scored: chance.")] = False,
     families: Annotated[
@@ -171,17 +175,26 @@ def _recipes_of(argument: str) -> list[Recipe]:
 
 def _phrases(recipes: list[Recipe], phrasing: Phrasing) -> dict[str, tuple[str, ...]]:
     """What each style is asked by."""
+    import numpy as np
+
     from hsmad_cli.datasets.captions import held_out_phrases
+    from hsmad_cli.datasets.sentences import sentence
     from hsmad_cli.datasets.style_choice import own_words
 
-    held_out = held_out_phrases()
-    return {recipe.name: own_words(recipe) if phrasing == "trained" else held_out[recipe.name] for recipe in recipes}
+    if phrasing == "held-out":
+        held_out = held_out_phrases()
+        return {recipe.name: held_out[recipe.name] for recipe in recipes}
+    asked = {recipe.name: own_words(recipe) for recipe in recipes}
+    if phrasing == "trained":
+        return asked
+    generator = np.random.default_rng(0)
+    return {name: tuple(sentence(word, generator, held_out=True) for word in words) for name, words in asked.items()}
 
 
 def _check_independent(scorer: Path, weights: str | None) -> None:
     """Nobody is judged by the ears that he plays by."""
-    from hsmad_cli.files.checkpoint import file_sha256, read_header
+    from hsmad_cli.files.checkpoint import read_header, style_space
     from hsmad_cli.files.hub import find_weights
 
-    if read_header(find_weights(weights, "denoiser")).get("style_sha256") == file_sha256(scorer):
+    if read_header(find_weights(weights, "denoiser")).get("style_sha256") == style_space(scorer):
         raise WeightsError(f"{scorer}: is the style encoder of these weights", "train another, with another --seed")

@@ -15,7 +15,7 @@ from hsmad_cli.errors import OutputError, UsageError
 if TYPE_CHECKING:
     from hsmad_cli.config import Config, TrainConfig
 
-StageName = Literal["vae", "style", "denoiser"]
+StageName = Literal["vae", "style", "phrasing", "denoiser"]
 
 
 def train(
@@ -32,7 +32,10 @@ def train(
         Path | None, typer.Option("--codec", metavar="FILE", help="Codec whose latents the denoiser learns.")
     ] = None,
     style_encoder: Annotated[
-        Path | None, typer.Option("--style-encoder", metavar="FILE", help="Style encoder of the denoiser.")
+        Path | None,
+        typer.Option(
+            "--style-encoder", metavar="FILE", help="Style encoder of the denoiser, or one to teach phrasing."
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where RUN stopped, if it has begun.")] = False,
     init: Annotated[
@@ -77,7 +80,9 @@ def train(
     force: Annotated[bool, typer.Option("--force", help="Begin anew although RUN has begun.")] = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Train the codec, the style encoder or the denoiser. Many GPUs: torchrun --nproc-per-node 4 -m hsmad_cli train ...
+    """Train the codec, the style encoder or the denoiser; or teach a style encoder to follow whole sentences.
+
+    Many GPUs: torchrun --nproc-per-node 4 -m hsmad_cli train ...
 
     RUN gets metrics.jsonl, state.safetensors (to resume from) and the weights. SIGTERM and Ctrl-C save first. A run
     that is stopped and resumed gives the same weights as one in one piece, unless --refresh is given: when a fresh clip
@@ -103,8 +108,8 @@ def train(
         raise UsageError("--resume goes on with a run, --force begins one anew", "leave one of them out")
     if (output / STATE_FILE).exists() and not (resume or force):
         raise OutputError(f"{output}: holds a run already", "--resume goes on with it, --force begins anew")
-    if refresh and stage == "style":
-        raise UsageError("the style stage learns from a fixed bank", "leave out --refresh")
+    if refresh and stage in ("style", "phrasing"):
+        raise UsageError(f"the {stage} stage learns from a fixed bank", "leave out --refresh")
     if held_out is not None:
         require_held_out(stage, held_out)
     config, settings = _settings(load_preset(preset, change or ()), stage, steps, seconds, batch)

@@ -26,8 +26,8 @@ def signal_distances(original: np.ndarray, decoded: np.ndarray) -> dict[str, flo
     log_mel_db: mean absolute difference of 128 mel bands of both channels in dB, floored 80 dB below the original's
     loudest. stft_distance: spectral convergence plus mean absolute difference of log magnitudes, averaged over windows
     of 512, 1024 and 2048 samples. si_sdr_db: scale-invariant signal-to-distortion ratio of both channels together, at
-    most 100, better when higher. stereo_error: mean difference of the panning index (L - R) / (L + R) of mel band energies, weighted by the
-    original's energy: 0 to 2.
+    most 100, better when higher. stereo_error: mean difference of the panning index (L - R) / (L + R) of mel band
+    energies, weighted by the original's energy: 0 to 2.
     """
     if original.shape != decoded.shape:
         raise ValueError(f"original {original.shape} and decoded {decoded.shape} differ in shape")
@@ -43,14 +43,14 @@ def signal_distances(original: np.ndarray, decoded: np.ndarray) -> dict[str, flo
 
 
 def octave_errors(original: np.ndarray, decoded: np.ndarray) -> dict[str, float]:
-    """What a judge of notes depends on, by octave: energy_db_LOW and magnitude_db_LOW, LOW the octave's lower end in Hz.
+    """What a judge of notes depends on: energy_db_LOW and magnitude_db_LOW of each octave, LOW its lower end in Hz.
 
     Of the mean of the channels: decoded energy over the original's (0 is right), and the energy of the error of
     magnitudes over it (lower is better; 0 is no better than silence), each within -100 to 100 dB.
     """
     first, second = (_magnitudes(torch.from_numpy(audio).mean(0), OCTAVE_SIZE) for audio in (original, decoded))
     hertz = torch.fft.rfftfreq(OCTAVE_SIZE, 1 / SAMPLE_RATE)
-    errors = {}
+    errors: dict[str, float] = {}
     for low, high in OCTAVES_HZ:
         here = (hertz >= low) & (hertz < high)
         energy, kept, lost = (float(x[here].square().sum()) for x in (first, second, first - second))
@@ -73,7 +73,7 @@ def si_sdr_db(original: np.ndarray, decoded: np.ndarray) -> float:
     energy = target @ target
     scaled = target * (target @ estimate / energy) if energy > 0 else target
     signal, distortion = scaled @ scaled, (estimate - scaled) @ (estimate - scaled)
-    return MAX_SDR_DB if signal == distortion == 0 else _ratio_db(signal, distortion)
+    return MAX_SDR_DB if signal == distortion == 0 else _ratio_db(float(signal), float(distortion))
 
 
 def _magnitudes(audio: Tensor, size: int) -> Tensor:

@@ -103,6 +103,14 @@ def sha256_of_latents(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) 
     return content_sha256(kept, {"config": config})
 
 
+def style_space(path: Path) -> str:
+    """sha256 of the style checkpoint whose vectors those of this one are: itself, or the one it learnt phrasing from.
+
+    Style encoders of one space serve the same denoisers. Raises WeightsError.
+    """
+    return str(read_header(path, "style").get("space_sha256") or file_sha256(path))
+
+
 def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Matrices and kernels in float16, as they ship; scalars, vectors and integers as they are."""
     return {

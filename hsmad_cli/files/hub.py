@@ -15,7 +15,7 @@ from typing import Any
 
 from hsmad_cli.config import from_dict
 from hsmad_cli.errors import ConfigError, WeightsError
-from hsmad_cli.files.checkpoint import file_sha256, latent_sha256, read_header
+from hsmad_cli.files.checkpoint import file_sha256, latent_sha256, read_header, style_space
 
 INDEX = "index.json"
 ENVIRONMENT = "HSMAD_WEIGHTS"
@@ -149,7 +149,7 @@ def find_codec(header: Mapping[str, Any], beside: Path, named: Path | None = Non
     if latents is None and (named is None or file_sha256(named) == file):
         return find_by_sha256(file, "vae", beside, named)
     latents = latents or latent_sha256(find_by_sha256(file, "vae", beside))
-    for path in _codecs(beside) if named is None else [named]:
+    for path in _candidates("vae", beside) if named is None else [named]:
         if latent_sha256(path) == latents:
             return path
     if named is not None:
@@ -159,16 +159,31 @@ def find_codec(header: Mapping[str, Any], beside: Path, named: Path | None = Non
     raise WeightsError(f"no codec of {beside} is here", cure)
 
 
-def _codecs(beside: Path) -> Iterator[Path]:
-    """Codecs that are shipped, the default one first, and those near `beside`."""
-    shipped = [entry for entry in entries() if entry.kind == "vae"]
+def find_style(sha256: str, beside: Path, named: Path | None = None) -> Path:
+    """A style encoder of the space `sha256`: `named`, or a shipped one, the default one first, or one near `beside`.
+
+    Raises WeightsError.
+    """
+    if named is not None and style_space(named) != sha256:
+        cure = "name that one, or one that learnt phrasing from it"
+        raise WeightsError(f"{named}: not the style encoder of {beside}, whose sha256 is {sha256[:12]}...", cure)
+    for path in _candidates("style", beside) if named is None else [named]:
+        if style_space(path) == sha256:
+            return path
+    cure = f"put that style file into {beside.resolve().parent}"
+    raise WeightsError(f"{beside}: made with style weights of sha256 {sha256[:12]}..., which are not here", cure)
+
+
+def _candidates(kind: str, beside: Path) -> Iterator[Path]:
+    """Weights of a kind that are shipped, the default ones first, and those near `beside`."""
+    shipped = [entry for entry in entries() if entry.kind == kind]
     yield from (verified(entry) for entry in sorted(shipped, key=lambda entry: not entry.default))
-    yield from (path for path in _near(beside, "vae") if _is_codec(path))
+    yield from (path for path in _near(beside, kind) if _is_of(kind, path))
 
 
-def _is_codec(path: Path) -> bool:
+def _is_of(kind: str, path: Path) -> bool:
     try:
-        return bool(read_header(path)["kind"] == "vae")
+        return bool(read_header(path)["kind"] == kind)
     except WeightsError:
         return False
 

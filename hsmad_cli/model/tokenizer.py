@@ -35,11 +35,16 @@ class WordTokenizer:
         self.ids = {word: first_word + n for n, word in enumerate(words)}
 
     @staticmethod
+    def most_words(size: int) -> int:
+        """How many words a vocabulary of `size` holds."""
+        return size - size // 4 - FIRST_TRIGRAM
+
+    @staticmethod
     def choose_words(texts: Iterable[str], size: int) -> list[str]:
         """The most frequent words of some texts, as many as a vocabulary of `size` holds, in alphabetical order."""
         counts = Counter(word for text in texts for word in words_of(text))
         ranked = sorted(counts, key=lambda word: (-counts[word], word))
-        return sorted(ranked[: size - size // 4 - FIRST_TRIGRAM])
+        return sorted(ranked[: WordTokenizer.most_words(size)])
 
     def unknown_words(self, text: str) -> list[str]:
         """The words of a text that are not known as such, in order, each once."""

@@ -11,7 +11,7 @@ import torch
 from hsmad_cli.config import CodecConfig, DenoiserConfig, from_dict
 from hsmad_cli.errors import ConfigError, WeightsError
 from hsmad_cli.files.checkpoint import file_sha256, fill, load_checkpoint, sha256_of_latents
-from hsmad_cli.files.hub import find_by_sha256, pulled_folder
+from hsmad_cli.files.hub import find_style, pulled_folder
 from hsmad_cli.files.text_models import load_text_model
 from hsmad_cli.model.denoiser import Denoiser
 from hsmad_cli.model.pretrained_codecs import PRETRAINED_CODECS, PretrainedCodec
@@ -53,7 +53,7 @@ def load_style(header: Header, path: Path, device: torch.device, named: Path | N
     """The style encoder that a denoiser's header names [2.4], from the file `named` if one is."""
     kind, sha256 = said(header, "style_encoder", path), said(header, "style_sha256", path)
     if kind == "builtin":
-        return _load_builtin_style(find_by_sha256(sha256, "style", path, named)).to(device)
+        return _load_builtin_style(find_style(sha256, path, named)).to(device)
     if kind not in PRETRAINED_STYLES:
         known = ", ".join(("builtin", *PRETRAINED_STYLES))
         raise WeightsError(f"{path}: unknown style encoder {kind!r}", f"this version knows {known}")

@@ -18,10 +18,10 @@ from hsmad_cli.datasets.replacing import with_room
 from hsmad_cli.datasets.shards import TABLE as SHARD_TABLE
 from hsmad_cli.datasets.sheets import Rates
 from hsmad_cli.errors import ConfigError, UsageError
-from hsmad_cli.files.checkpoint import file_sha256, fill, latent_sha256, load_checkpoint
+from hsmad_cli.files.checkpoint import file_sha256, fill, latent_sha256, load_checkpoint, style_space
 from hsmad_cli.files.hub import find_codec
 from hsmad_cli.files.text_models import load_text_model, text_model_folder
-from hsmad_cli.model.style_encoder import PRETRAINED_STYLES, BuiltinStyleEncoder, StyleEncoder
+from hsmad_cli.model.style_encoder import PRETRAINED_STYLES, AudioTextModel, BuiltinStyleEncoder, StyleEncoder
 from hsmad_cli.model.tokenizer import WordTokenizer
 from hsmad_cli.model.vae import VAE
 from hsmad_cli.training.held_out import HeldOut
@@ -30,6 +30,7 @@ from hsmad_cli.training.loop import Stage
 from hsmad_cli.training.parallel import Workers
 from hsmad_cli.training.refresh import AudioClips, LatentClips, Refresher
 from hsmad_cli.training.stages.denoiser import DenoiserStage
+from hsmad_cli.training.stages.phrasing import PhrasingStage
 from hsmad_cli.training.stages.style import StyleStage
 from hsmad_cli.training.stages.vae import VAEStage
 from hsmad_cli.training.style_table import StyleTable
@@ -65,8 +66,8 @@ def plan_of_bank(source: Path, config: Config, seed: int, hours: float, soundfon
 def require_held_out(kind: str, clips: Path) -> None:
     """Raises UsageError where there are only scores, whose clips would be those of training, and for the style stage,
     whose vocabulary is chosen from its own clips."""
-    if kind == "style":
-        raise UsageError("the style stage has no held-out test", "`hsmad style-benchmark` judges it")
+    if kind in ("style", "phrasing"):
+        raise UsageError(f"the {kind} stage has no held-out test", "`hsmad style-benchmark` judges it")
     if not _holds_clips(clips):
         raise UsageError(f"{clips}: not clips to test on", "a bank or shards, as of `hsmad dataset PACK --split test`")
 
@@ -143,9 +144,22 @@ def build_stage(
         every_caption = [text for texts in ClipBank.load(folder).captions for text in texts]
         words = WordTokenizer.choose_words(every_caption, config.style.vocabulary)
         return StyleStage(config, bank.to(workers.device), words, seed)
+    if kind == "phrasing":
+        captions = [text for texts in ClipBank.load(folder).captions for text in texts]
+        return _phrasing_stage(config, captions, workers.device, style_encoder)
     if codec is None:
         raise UsageError("the denoiser is trained on a codec's latents", "name one with --codec FILE")
     return _denoiser_stage(config, bank, workers.device, seed, codec, style_encoder)
+
+
+def _phrasing_stage(
+    config: Config, captions: Sequence[str], device: torch.device, teacher: Path | None
+) -> PhrasingStage:
+    if teacher is None:
+        raise UsageError("phrasing is taught to a trained style encoder", "name one with --style-encoder FILE")
+    tensors, header = load_checkpoint(teacher, "style")
+    model = AudioTextModel.from_checkpoint(tensors, header)
+    return PhrasingStage(config, captions, model, style_space(teacher), device)
 
 
 def _check_latents(folder: Path, kind: str, codec: Path | None) -> None:
@@ -192,7 +206,7 @@ def load_style_encoder(
         if path is None:
             raise UsageError("the builtin style encoder has to be trained first", "name one with --style-encoder FILE")
         tensors, header = load_checkpoint(path, "style")
-        about = {"style_encoder": "builtin", "style_sha256": file_sha256(path)}
+        about = {"style_encoder": "builtin", "style_sha256": style_space(path)}
         return BuiltinStyleEncoder.from_checkpoint(tensors, header).to(device), about
     folder = text_model_folder(config.encoder, str(path or ""))
     model, tokenizer, width = load_text_model(config.encoder, str(folder))

@@ -11,7 +11,8 @@ from hsmad_cli.__main__ import main
 from hsmad_cli.datasets.memory import ClipBank, Texts
 from hsmad_cli.datasets.sheets import NOTE_DTYPES
 from hsmad_cli.errors import Terminated
-from hsmad_cli.files.checkpoint import file_sha256, latent_sha256, load_checkpoint
+from hsmad_cli.files.checkpoint import file_sha256, latent_sha256, load_checkpoint, style_space
+from hsmad_cli.pipeline import Pipeline
 
 N_CLIPS, FRAMES = 5, 160
 
@@ -59,6 +60,26 @@ def test_all_three_stages_in_order(bank: Path, tmp_path: Path) -> None:
     record = json.loads((denoiser / "config.json").read_text())
     assert record["train"]["batch"] == 2
     assert record["preset"] == "tiny"
+
+
+def test_phrasing_is_taught_to_a_style_encoder_and_its_denoisers_play_by_it(bank: Path, tmp_path: Path) -> None:
+    codec, style, phrased, denoiser = (tmp_path / name for name in ("codec", "style", "phrased", "denoiser"))
+    assert main(arguments("vae", bank, codec, "--steps", "1")) == 0
+    assert main(arguments("style", bank, style, "--steps", "1")) == 0
+    assert main(arguments("phrasing", bank, phrased, "--steps", "1")) == 2
+    teacher, pupil = style / "style.safetensors", phrased / "style.safetensors"
+    assert main(arguments("phrasing", bank, phrased, "--steps", "2", "--style-encoder", str(teacher))) == 0
+    assert style_space(pupil) == file_sha256(teacher)
+    for taught_by, run in ((teacher, denoiser), (pupil, tmp_path / "later")):
+        files = ["--codec", str(codec / "vae.safetensors"), "--style-encoder", str(taught_by)]
+        assert main(arguments("denoiser", bank, run, "--steps", "1", *files)) == 0
+        _, header = load_checkpoint(run / "denoiser.safetensors", "denoiser")
+        assert header["style_sha256"] == file_sha256(teacher)
+        for plays_by in (teacher, pupil):
+            pipeline = Pipeline.load(
+                run / "denoiser.safetensors", "cpu", codec=codec / "vae.safetensors", style_encoder=plays_by
+            )
+            assert not pipeline.style.unknown_words("solo piano")
 
 
 def test_a_codec_with_a_frozen_encoder_keeps_its_latents_and_learns_with_a_discriminator(bank: Path, tmp_path) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from hsmad_cli.errors import WeightsError
 from hsmad_cli.files import hub
-from hsmad_cli.files.checkpoint import file_sha256, latent_sha256, read_header, save_checkpoint
+from hsmad_cli.files.checkpoint import file_sha256, latent_sha256, load_checkpoint, read_header, save_checkpoint
 
 
 @pytest.fixture
@@ -78,6 +78,25 @@ def test_by_sha256_shipped_or_beside_or_in_a_run_next_to_it(folder: Path, tmp_pa
     for named, message in ((folder / "old.safetensors", "was made with vae weights"), (run / "no", "no such file")):
         with pytest.raises(WeightsError, match=message):
             hub.find_by_sha256(file_sha256(codec), "vae", beside, named=named)
+
+
+def test_a_style_encoder_of_the_same_space_is_found(
+    tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(hub.ENVIRONMENT, str(tiny_weights))
+    old, beside = tiny_weights / "style.safetensors", tmp_path / "denoiser.safetensors"
+    space = file_sha256(old)
+    assert hub.find_style(space, beside) == old
+    tensors, header = load_checkpoint(old, "style")
+    del header["sha256"]
+    later, other = tmp_path / "later.safetensors", tmp_path / "other.safetensors"
+    for path, of in ((later, space), (other, "1" * 64)):
+        save_checkpoint(path, tensors, {**header, "space_sha256": of})
+    assert hub.find_style(space, beside, named=later) == later
+    assert hub.find_style("1" * 64, beside) == other
+    for sha256, named in (("2" * 64, None), (space, other)):
+        with pytest.raises(WeightsError, match=r"style"):
+            hub.find_style(sha256, beside, named=named)
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '[{"name": 1}]', '[{"nome": "x"}]', '[{"name": "x"}]'])

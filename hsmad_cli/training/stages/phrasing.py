@@ -1,0 +1,112 @@
+"""The phrasing stage: a trained text tower [2.4] learns that a sentence, or a synonym, means what its caption means.
+
+The tower as it was is the teacher, and its space stays: the vector of a caption is what it was, and that of a sentence
+around it becomes the same. So every denoiser that learnt by the teacher plays by the pupil.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hsmad_cli.config import Config, to_dict
+from hsmad_cli.datasets.sentences import learnt_phrases, said_otherwise, sentence, synonyms, with_slips
+from hsmad_cli.model.style_encoder import AudioTextModel, BuiltinStyleEncoder
+from hsmad_cli.model.tokenizer import PADDING, WordTokenizer
+from hsmad_cli.training.randomness import Draw
+
+NAMES, PLAIN_ITEMS, SYNONYMS, SENTENCES = 0.3, 0.25, 0.7, 0.6
+
+
+class PhrasingBatch(NamedTuple):
+    """tokens [B, L] of what is said, and the vectors [B, D] of what is meant."""
+
+    tokens: Tensor
+    meant: Tensor
+
+
+class PhrasingStage:
+    """Trains the text tower of `teacher` on sentences around `captions`. `space_sha256`: of the space that it keeps."""
+
+    kind = "style"
+
+    def __init__(
+        self,
+        config: Config,
+        captions: Sequence[str],
+        teacher: AudioTextModel,
+        space_sha256: str,
+        device: torch.device,
+    ) -> None:
+        self.config, self.train, self.device = config, config.train_phrasing, device
+        self.captions, self.names = list(captions), list(synonyms())
+        self.teacher = teacher.text.to(device).eval().requires_grad_(False)
+        self.space_sha256 = space_sha256
+        known = teacher.text.config
+        self.style = replace(known, max_tokens=max(known.max_tokens, config.style.max_tokens))
+        self.words = more_words(self.teacher.tokenizer.words, known.vocabulary)
+        self.model = AudioTextModel(self.style, self.words, config.codec.sample_rate, config.codec.hop_length)
+        self.model.load_state_dict({**teacher.state_dict(), **_text_tensors(self.teacher, self.model.text)})
+        self.model.to(device).requires_grad_(False).text.requires_grad_(True)
+        self.players: dict[str, nn.Module] = {"style": self.model}
+
+    def batch(self, step: int, draw: Draw) -> PhrasingBatch:
+        """Captions, and what is said for them."""
+        chance = draw.generator("phrasing")
+        generator = np.random.default_rng(int(torch.randint(2**62, (), generator=chance)))
+        captions = [self._caption(generator) for _ in range(self.train.batch)]
+        said = [_said(caption, generator) for caption in captions]
+        tokens = self.model.text.tokenizer(said)
+        longest = int((tokens != PADDING).sum(1).max())
+        return PhrasingBatch(tokens[:, :longest].to(self.device), self.teacher.encode(captions))
+
+    def _caption(self, generator: np.random.Generator) -> str:
+        """One of a clip, or a name that has synonyms."""
+        choices = self.names if generator.uniform() < NAMES else self.captions
+        return choices[int(generator.integers(len(choices)))]
+
+    def loss(self, player: str, batch: PhrasingBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """One minus the cosine of what is understood and what is meant."""
+        understood = self.model.text(batch.tokens)
+        cosine = (understood * batch.meant).mean(1)
+        return 1 - cosine.mean(), {"cosine": cosine.mean().detach(), "worst_cosine": cosine.min().detach()}
+
+    def header(self) -> dict[str, Any]:
+        codec = self.config.codec
+        rates = {"sample_rate": codec.sample_rate, "hop_length": codec.hop_length}
+        return {"config": to_dict(self.style), "words": self.words, **rates, "space_sha256": self.space_sha256}
+
+
+def _said(caption: str, generator: np.random.Generator) -> str:
+    """A caption as it is, or called otherwise, in a sentence, with slips."""
+    if generator.uniform() < PLAIN_ITEMS:
+        return caption
+    said = said_otherwise(caption, generator) if generator.uniform() < SYNONYMS else caption
+    said = sentence(said, generator) if generator.uniform() < SENTENCES else said
+    return with_slips(said, generator)
+
+
+def more_words(words: Sequence[str], vocabulary: int) -> list[str]:
+    """The words of a vocabulary and, as far as it has room, those of sentences and synonyms."""
+    ranked = WordTokenizer.choose_words(learnt_phrases(), vocabulary)
+    room = WordTokenizer.most_words(vocabulary) - len(words)
+    return sorted([*words, *[word for word in ranked if word not in words][:room]])
+
+
+def _text_tensors(teacher: BuiltinStyleEncoder, pupil: BuiltinStyleEncoder) -> dict[str, Tensor]:
+    """The teacher's tensors as the pupil's: new words begin as the mean of their letters, new positions as the last."""
+    embedding, position = teacher.embedding.weight, teacher.position
+    rows = torch.zeros_like(pupil.embedding.weight)
+    first_word = min(pupil.tokenizer.ids.values(), default=len(rows))
+    rows[:first_word] = embedding[:first_word]
+    for word, row in pupil.tokenizer.ids.items():
+        old = teacher.tokenizer.ids.get(word)
+        rows[row] = embedding[teacher.tokenizer.spell(word)].mean(0) if old is None else embedding[old]
+    longer = position[-1:].expand(len(pupil.position) - len(position), -1)
+    changed = {"embedding.weight": rows, "position": torch.cat([position, longer])}
+    return {f"text.{name}": tensor for name, tensor in {**teacher.state_dict(), **changed}.items()}

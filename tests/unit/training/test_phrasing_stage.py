@@ -1,0 +1,83 @@
+"""The phrasing stage: the space stays, and sentences move to what they mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from hsmad_cli.config import Config, StyleConfig, TrainConfig
+from hsmad_cli.files.checkpoint import file_sha256, halved, save_checkpoint, style_space
+from hsmad_cli.model.style_encoder import AudioTextModel, BuiltinStyleEncoder
+from hsmad_cli.training.loop import train
+from hsmad_cli.training.parallel import Workers
+from hsmad_cli.training.randomness import Draw
+from hsmad_cli.training.stages.phrasing import PhrasingStage, more_words
+
+CPU = torch.device("cpu")
+WORDS = ["church", "jazz", "organ", "piano", "quiet", "trio"]
+CAPTIONS = ["jazz trio", "church organ", "quiet piano", "piano trio"]
+STYLE = StyleConfig(width=16, text_width=32, depth=1, heads=2, vocabulary=1024, max_tokens=24, audio_channels=(4, 8))
+
+
+def stage(max_tokens: int = 40) -> PhrasingStage:
+    torch.manual_seed(0)
+    teacher = AudioTextModel(STYLE, WORDS, 44100, 882)
+    config = Config(
+        style=StyleConfig(max_tokens=max_tokens),
+        train_phrasing=TrainConfig(batch=32, learning_rate=3e-3, warmup=5, ema=0.5, precision="fp32"),
+    )
+    return PhrasingStage(config, CAPTIONS, teacher, "the space", CPU)
+
+
+@pytest.mark.parametrize("max_tokens", [10, 40])
+def test_before_training_a_caption_means_what_it_meant(max_tokens: int) -> None:
+    taught = stage(max_tokens)
+    texts = [*CAPTIONS, "zzyzx trio"]
+    torch.testing.assert_close(taught.model.text.encode(texts), taught.teacher.encode(texts))
+    assert taught.model.text.config.max_tokens == max(24, max_tokens)
+    assert set(WORDS) < set(taught.words)
+    assert "please" in taught.words
+
+
+def test_a_small_vocabulary_takes_as_many_words_as_it_has_room_for() -> None:
+    words = more_words(WORDS, vocabulary=32)
+    assert len(words) == 32 - 8 - 2
+    assert set(WORDS) < set(words)
+    assert more_words(WORDS, vocabulary=10) == WORDS
+
+
+def test_a_batch_is_a_function_of_the_draw() -> None:
+    taught = stage()
+    one, again, other = (taught.batch(3, Draw(seed, 3)) for seed in (0, 0, 1))
+    assert torch.equal(one.tokens, again.tokens)
+    assert not torch.equal(one.meant, other.meant)
+
+
+def test_sentences_come_to_mean_their_captions_and_the_audio_tower_stays(tmp_path: Path) -> None:
+    taught = stage()
+    before = {name: tensor.clone() for name, tensor in taught.model.state_dict().items()}
+    sentences = [f"could you make it {caption}, with a smile" for caption in CAPTIONS]
+
+    def agreement() -> float:
+        return float((taught.model.text.encode(sentences) * taught.teacher.encode(CAPTIONS)).mean(1).min())
+
+    at_first = agreement()
+    settings = TrainConfig(
+        steps=120, batch=32, learning_rate=3e-3, warmup=5, ema=0.5, precision="fp32", save_every=10**6
+    )
+    train(taught, settings, tmp_path, workers=Workers(CPU))
+    assert agreement() > max(0.9, at_first)
+    after = taught.model.state_dict()
+    same = {name for name, tensor in after.items() if torch.equal(tensor, before[name])}
+    assert same == {name for name in after if not name.startswith("text.")}
+
+
+def test_the_space_of_a_file_is_that_of_its_teacher(tmp_path: Path) -> None:
+    encoder = BuiltinStyleEncoder(STYLE, WORDS)
+    tensors = {f"text.{name}": tensor for name, tensor in halved(encoder.state_dict()).items()}
+    first, later = tmp_path / "first.safetensors", tmp_path / "later.safetensors"
+    save_checkpoint(first, tensors, {"kind": "style"})
+    save_checkpoint(later, tensors, {"kind": "style", "space_sha256": style_space(first)})
+    assert style_space(first) == style_space(later) == file_sha256(first) != file_sha256(later)
