@@ -110,6 +110,10 @@ def train(
         raise OutputError(f"{output}: holds a run already", "--resume goes on with it, --force begins anew")
     if refresh and stage in ("style", "phrasing"):
         raise UsageError(f"the {stage} stage learns from a fixed bank", "leave out --refresh")
+    if stage == "phrasing" and init is not None:
+        raise UsageError("phrasing begins with its teacher", "name it with --style-encoder in place of --init")
+    if stage == "phrasing" and style_encoder is not None and style_encoder.resolve().parent == output.resolve():
+        raise UsageError(f"{output}: the teacher's own folder", "name another with -o")
     if held_out is not None:
         require_held_out(stage, held_out)
     config, settings = _settings(load_preset(preset, change or ()), stage, steps, seconds, batch)

@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from hsmad_cli.datasets.recipes import recipes
+from hsmad_cli.symbolic.instruments import instruments
+
 _FRAME_SHARE, _ADJECTIVE_SHARE, _ASIDE_SHARE = 0.6, 0.35, 0.35
 _MADE_UP_SHARE, _SLIP_SHARE = 0.25, 0.1
 _SYLLABLES = (
@@ -29,10 +32,15 @@ def table() -> Mapping[str, Sequence[str]]:
     return _tables("sentences.toml")
 
 
-def synonyms(held_out: bool = False) -> Mapping[str, Sequence[str]]:
-    """By a caption, or words of one, what else people call it."""
-    tables: Mapping[str, Mapping[str, Sequence[str]]] = _tables("synonyms.toml")
-    return tables["held_out" if held_out else "trained"]
+def synonyms() -> Mapping[str, Sequence[str]]:
+    """By a name that captions use, what else people call it."""
+    return _tables("synonyms.toml")
+
+
+def names_of_captions() -> list[str]:
+    """Every name of a style or of an instrument."""
+    called = (*(recipe.words for recipe in recipes()), *(instrument.names for instrument in instruments()))
+    return sorted({name for names in called for name in names})
 
 
 def learnt_phrases() -> list[str]:
@@ -42,17 +50,19 @@ def learnt_phrases() -> list[str]:
 
 
 def said_otherwise(caption: str, generator: np.random.Generator) -> str:
-    """The caption with one of the names in it called by a synonym, if it has any."""
-    named = [name for name in synonyms() if re.search(_whole(name), caption)]
+    """The caption with one of the names in it called by a synonym, if it has any; "rock" in "hard rock" is no name."""
+    named = [found for found in _any_name().finditer(caption) if found[0] in synonyms()]
     if not named:
         return caption
-    name = _pick(named, generator)
-    synonym = _pick(synonyms()[name], generator)
-    return re.sub(_whole(name), lambda _: synonym, caption, count=1)
+    found = named[int(generator.integers(len(named)))]
+    return caption[: found.start()] + _pick(synonyms()[found[0]], generator) + caption[found.end() :]
 
 
-def _whole(name: str) -> str:
-    return rf"(?<![\w-]){re.escape(name)}(?![\w-])"
+@functools.cache
+def _any_name() -> re.Pattern[str]:
+    """The longest name of captions that begins at a word."""
+    names = sorted({*names_of_captions(), *synonyms()}, key=len, reverse=True)
+    return re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, names))})(?![\w-])")
 
 
 def sentence(caption: str, generator: np.random.Generator, held_out: bool = False) -> str:

@@ -16,12 +16,12 @@ MEL_SIZE = 2048
 MEL_BANDS = 128
 FLOOR_DB = -80.0
 MAX_SDR_DB = 100.0
-OCTAVE_SIZE = 2048
-OCTAVES_HZ = ((0, 1000), (1000, 2000), (2000, 4000), (4000, 8000), (8000, 16000))
+BAND_SIZE = 2048
+BANDS_HZ = ((0, 1000), (1000, 2000), (2000, 4000), (4000, 8000), (8000, 16000))
 
 
 def signal_distances(original: np.ndarray, decoded: np.ndarray) -> dict[str, float]:
-    """log_mel_db, stft_distance, si_sdr_db, stereo_error and `octave_errors` of one recording.
+    """log_mel_db, stft_distance, si_sdr_db, stereo_error and `band_errors` of one recording.
 
     log_mel_db: mean absolute difference of 128 mel bands of both channels in dB, floored 80 dB below the original's
     loudest. stft_distance: spectral convergence plus mean absolute difference of log magnitudes, averaged over windows
@@ -38,22 +38,24 @@ def signal_distances(original: np.ndarray, decoded: np.ndarray) -> dict[str, flo
         "stft_distance": float(np.mean([_stft_distance(first, second, size) for size in STFT_SIZES])),
         "si_sdr_db": si_sdr_db(original, decoded),
         "stereo_error": _stereo_error(mel_first, mel_second),
-        **octave_errors(original, decoded),
+        **band_errors(original, decoded),
     }
 
 
-def octave_errors(original: np.ndarray, decoded: np.ndarray) -> dict[str, float]:
-    """What a judge of notes depends on: energy_db_LOW and magnitude_db_LOW of each octave, LOW its lower end in Hz.
+def band_errors(original: np.ndarray, decoded: np.ndarray) -> dict[str, float]:
+    """What a judge of notes depends on: energy_db_LOW and magnitude_db_LOW of each band, LOW its lower end in Hz.
 
     Of the mean of the channels: decoded energy over the original's (0 is right), and the energy of the error of
-    magnitudes over it (lower is better; 0 is no better than silence), each within -100 to 100 dB.
+    magnitudes over it (lower is better; silence has 0). All energies are at least 80 dB below the original's whole, so
+    that a band in which nothing is heard has no say.
     """
-    first, second = (_magnitudes(torch.from_numpy(audio).mean(0), OCTAVE_SIZE) for audio in (original, decoded))
-    hertz = torch.fft.rfftfreq(OCTAVE_SIZE, 1 / SAMPLE_RATE)
+    first, second = (_magnitudes(torch.from_numpy(audio).mean(0), BAND_SIZE) for audio in (original, decoded))
+    hertz = torch.fft.rfftfreq(BAND_SIZE, 1 / SAMPLE_RATE)
+    floor = float(first.square().sum()) * 10 ** (FLOOR_DB / 10)
     errors: dict[str, float] = {}
-    for low, high in OCTAVES_HZ:
+    for low, high in BANDS_HZ:
         here = (hertz >= low) & (hertz < high)
-        energy, kept, lost = (float(x[here].square().sum()) for x in (first, second, first - second))
+        energy, kept, lost = (max(float(x[here].square().sum()), floor) for x in (first, second, first - second))
         errors |= {f"energy_db_{low}": _ratio_db(kept, energy), f"magnitude_db_{low}": _ratio_db(lost, energy)}
     return errors
 

@@ -162,16 +162,18 @@ def find_codec(header: Mapping[str, Any], beside: Path, named: Path | None = Non
 def find_style(sha256: str, beside: Path, named: Path | None = None) -> Path:
     """A style encoder of the space `sha256`: `named`, or a shipped one, the default one first, or one near `beside`.
 
-    Raises WeightsError.
+    Of several, one that learnt phrasing is the better one. Raises WeightsError.
     """
-    if named is not None and style_space(named) != sha256:
-        cure = "name that one, or one that learnt phrasing from it"
-        raise WeightsError(f"{named}: not the style encoder of {beside}, whose sha256 is {sha256[:12]}...", cure)
-    for path in _candidates("style", beside) if named is None else [named]:
-        if style_space(path) == sha256:
-            return path
-    cure = f"put that style file into {beside.resolve().parent}"
-    raise WeightsError(f"{beside}: made with style weights of sha256 {sha256[:12]}..., which are not here", cure)
+    if named is not None:
+        if style_space(named) != sha256:
+            cure = "name that one, or one that learnt phrasing from it"
+            raise WeightsError(f"{named}: {beside} was made with style weights of sha256 {sha256[:12]}...", cure)
+        return named
+    found = [path for path in _candidates("style", beside) if style_space(path) == sha256]
+    if not found:
+        cure = f"put that style file into {beside.resolve().parent}"
+        raise WeightsError(f"{beside}: made with style weights of sha256 {sha256[:12]}..., which are not here", cure)
+    return next((path for path in found if "space_sha256" in read_header(path)), found[0])
 
 
 def _candidates(kind: str, beside: Path) -> Iterator[Path]:

@@ -145,7 +145,7 @@ def build_stage(
         words = WordTokenizer.choose_words(every_caption, config.style.vocabulary)
         return StyleStage(config, bank.to(workers.device), words, seed)
     if kind == "phrasing":
-        captions = [text for texts in ClipBank.load(folder).captions for text in texts]
+        captions = [text for texts in bank.captions for text in texts]
         return _phrasing_stage(config, captions, workers.device, style_encoder)
     if codec is None:
         raise UsageError("the denoiser is trained on a codec's latents", "name one with --codec FILE")
@@ -159,7 +159,8 @@ def _phrasing_stage(
         raise UsageError("phrasing is taught to a trained style encoder", "name one with --style-encoder FILE")
     tensors, header = load_checkpoint(teacher, "style")
     model = AudioTextModel.from_checkpoint(tensors, header)
-    return PhrasingStage(config, captions, model, style_space(teacher), device)
+    rates = {key: header[key] for key in ("sample_rate", "hop_length")}
+    return PhrasingStage(config, captions, model, rates, style_space(teacher), device)
 
 
 def _check_latents(folder: Path, kind: str, codec: Path | None) -> None:
@@ -167,7 +168,7 @@ def _check_latents(folder: Path, kind: str, codec: Path | None) -> None:
     table = read_table(folder)
     if "codec_sha256" not in table:
         return
-    if kind != "denoiser":
+    if kind not in ("denoiser", "phrasing"):
         raise ConfigError(f"{folder}: holds latents, and the {kind} is trained on audio")
     if codec is not None:
         find_codec(table, folder, codec)

@@ -6,7 +6,8 @@ around it becomes the same. So every denoiser that learnt by the teacher plays b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -15,12 +16,21 @@ import torch
 from torch import Tensor, nn
 
 from hsmad_cli.config import Config, to_dict
-from hsmad_cli.datasets.sentences import learnt_phrases, said_otherwise, sentence, synonyms, with_slips
+from hsmad_cli.datasets.sentences import (
+    learnt_phrases,
+    names_of_captions,
+    said_otherwise,
+    sentence,
+    synonyms,
+    with_slips,
+)
 from hsmad_cli.model.style_encoder import AudioTextModel, BuiltinStyleEncoder
-from hsmad_cli.model.tokenizer import PADDING, WordTokenizer
+from hsmad_cli.model.tokenizer import PADDING, WordTokenizer, words_of
 from hsmad_cli.training.randomness import Draw
 
-NAMES, PLAIN_ITEMS, SYNONYMS, SENTENCES = 0.3, 0.25, 0.7, 0.6
+LONGEST = 96
+SOURCES = (0.6, 0.2, 0.2)
+PLAIN_ITEMS, SYNONYMS, SENTENCES = 0.25, 0.7, 0.6
 
 
 class PhrasingBatch(NamedTuple):
@@ -31,7 +41,10 @@ class PhrasingBatch(NamedTuple):
 
 
 class PhrasingStage:
-    """Trains the text tower of `teacher` on sentences around `captions`. `space_sha256`: of the space that it keeps."""
+    """Trains the text tower of `teacher` on sentences around `captions`.
+
+    rates: the teacher's sample_rate and hop_length. space_sha256: of the space that it keeps.
+    """
 
     kind = "style"
 
@@ -40,17 +53,19 @@ class PhrasingStage:
         config: Config,
         captions: Sequence[str],
         teacher: AudioTextModel,
+        rates: Mapping[str, int],
         space_sha256: str,
         device: torch.device,
     ) -> None:
         self.config, self.train, self.device = config, config.train_phrasing, device
-        self.captions, self.names = list(captions), list(synonyms())
+        self.sources = [list(captions), list(synonyms()), names_of_captions()]
         self.teacher = teacher.text.to(device).eval().requires_grad_(False)
         self.space_sha256 = space_sha256
         known = teacher.text.config
-        self.style = replace(known, max_tokens=max(known.max_tokens, config.style.max_tokens))
+        self.style = replace(known, max_tokens=max(known.max_tokens, LONGEST))
         self.words = more_words(self.teacher.tokenizer.words, known.vocabulary)
-        self.model = AudioTextModel(self.style, self.words, config.codec.sample_rate, config.codec.hop_length)
+        self.rates = dict(rates)
+        self.model = AudioTextModel(self.style, self.words, **self.rates)
         self.model.load_state_dict({**teacher.state_dict(), **_text_tensors(self.teacher, self.model.text)})
         self.model.to(device).requires_grad_(False).text.requires_grad_(True)
         self.players: dict[str, nn.Module] = {"style": self.model}
@@ -66,8 +81,8 @@ class PhrasingStage:
         return PhrasingBatch(tokens[:, :longest].to(self.device), self.teacher.encode(captions))
 
     def _caption(self, generator: np.random.Generator) -> str:
-        """One of a clip, or a name that has synonyms."""
-        choices = self.names if generator.uniform() < NAMES else self.captions
+        """One of a clip, a name that has synonyms, or any name alone."""
+        choices = self.sources[int(generator.choice(len(self.sources), p=SOURCES))]
         return choices[int(generator.integers(len(choices)))]
 
     def loss(self, player: str, batch: PhrasingBatch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
@@ -77,9 +92,7 @@ class PhrasingStage:
         return 1 - cosine.mean(), {"cosine": cosine.mean().detach(), "worst_cosine": cosine.min().detach()}
 
     def header(self) -> dict[str, Any]:
-        codec = self.config.codec
-        rates = {"sample_rate": codec.sample_rate, "hop_length": codec.hop_length}
-        return {"config": to_dict(self.style), "words": self.words, **rates, "space_sha256": self.space_sha256}
+        return {"config": to_dict(self.style), "words": self.words, **self.rates, "space_sha256": self.space_sha256}
 
 
 def _said(caption: str, generator: np.random.Generator) -> str:
@@ -93,20 +106,16 @@ def _said(caption: str, generator: np.random.Generator) -> str:
 
 def more_words(words: Sequence[str], vocabulary: int) -> list[str]:
     """The words of a vocabulary and, as far as it has room, those of sentences and synonyms."""
-    ranked = WordTokenizer.choose_words(learnt_phrases(), vocabulary)
-    room = WordTokenizer.most_words(vocabulary) - len(words)
-    return sorted([*words, *[word for word in ranked if word not in words][:room]])
+    counts = Counter(word for phrase in learnt_phrases() for word in words_of(phrase))
+    ranked = sorted(counts.keys() - set(words), key=lambda word: (-counts[word], word))
+    return [*words, *ranked[: WordTokenizer.most_words(vocabulary) - len(words)]]
 
 
 def _text_tensors(teacher: BuiltinStyleEncoder, pupil: BuiltinStyleEncoder) -> dict[str, Tensor]:
     """The teacher's tensors as the pupil's: new words begin as the mean of their letters, new positions as the last."""
-    embedding, position = teacher.embedding.weight, teacher.position
-    rows = torch.zeros_like(pupil.embedding.weight)
-    first_word = min(pupil.tokenizer.ids.values(), default=len(rows))
-    rows[:first_word] = embedding[:first_word]
-    for word, row in pupil.tokenizer.ids.items():
-        old = teacher.tokenizer.ids.get(word)
-        rows[row] = embedding[teacher.tokenizer.spell(word)].mean(0) if old is None else embedding[old]
+    rows, position = teacher.embedding.weight.clone(), teacher.position
+    for word in pupil.tokenizer.ids.keys() - teacher.tokenizer.ids.keys():
+        rows[pupil.tokenizer.ids[word]] = teacher.embedding.weight[teacher.tokenizer.spell(word)].mean(0)
     longer = position[-1:].expand(len(pupil.position) - len(position), -1)
     changed = {"embedding.weight": rows, "position": torch.cat([position, longer])}
     return {f"text.{name}": tensor for name, tensor in {**teacher.state_dict(), **changed}.items()}

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from hsmad_cli.config import CodecConfig, load_preset
+from hsmad_cli.model import vae
 from hsmad_cli.model.vae import (
     VAE,
     Convolution,
@@ -15,6 +16,7 @@ from hsmad_cli.model.vae import (
     WeightNormed,
     from_mid_side,
     from_patches,
+    snake_kernel,
     to_mid_side,
     to_patches,
 )
@@ -74,12 +76,18 @@ def test_snake_on_a_cpu_without_gradient_is_the_same_function() -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="the kernel needs a GPU")
-def test_snake_of_one_kernel_is_the_same_function() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_snake_of_one_kernel_is_the_same_function(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setattr(vae, "snake_kernel", lambda: lambda *of: calls.append(of) or snake_kernel()(*of))
     snake = Snake(3).cuda()
     torch.nn.init.normal_(snake.log_alpha)
-    x = noise(2, 50, 3).cuda()
+    x = noise(2, 50, 3).cuda().to(dtype)
+    alpha = snake.log_alpha.to(dtype).float().exp()
+    expected = (x.float() + torch.sin(alpha * x.float()) ** 2 / alpha).to(dtype)
     with torch.inference_mode():
-        torch.testing.assert_close(snake(x), x + torch.sin(snake.log_alpha.exp() * x) ** 2 / snake.log_alpha.exp())
+        torch.testing.assert_close(snake(x), expected)
+    assert len(calls) == 1
 
 
 def test_rows_of_a_weight_have_the_norm_of_their_gain() -> None:
