@@ -1,21 +1,22 @@
-"""hsmad weights: what is installed, is it whole, and fetching what others publish."""
+"""hsmad weights: what is installed, is it whole, fetching what others publish, and means of one's own."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hsmad_cli.commands import options
 from hsmad_cli.commands.console import Console
-from hsmad_cli.errors import WeightsError
+from hsmad_cli.errors import UsageError, WeightsError
 
 app = typer.Typer(rich_markup_mode=None)
 
 
 @app.callback()
 def weights() -> None:
-    """List, fetch and verify weights."""
+    """List, fetch, verify and average weights."""
 
 
 @app.command("list")
@@ -81,3 +82,22 @@ def verify(as_json: options.Json = False, quiet: options.Quiet = False) -> None:
     console.report({"verified": len(found) - len(bad), "bad": bad})
     if bad:
         raise WeightsError(f"{len(bad)} of {len(found)} files are damaged or absent", "install hsmad again")
+
+
+@app.command()
+def average(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Checkpoints of one ancestor.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="Where the mean goes.")],
+    force: options.Force = False,
+) -> None:
+    """The mean of weights that began as the same and learnt from different clips: often better than each of them."""
+    from hsmad_cli.commands.jobs import check_target
+    from hsmad_cli.files.averaging import averaged
+    from hsmad_cli.files.checkpoint import save_checkpoint
+
+    if len(files) < 2:
+        raise UsageError("a mean is of two files or more", "hsmad weights average ONE OTHER -o MEAN")
+    check_target(str(output), force)
+    tensors, header = averaged(files)
+    sha256 = save_checkpoint(output, tensors, header)
+    Console("weights").say(f"{output}: mean of {len(files)}, content {sha256[:12]}")

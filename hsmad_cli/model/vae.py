@@ -68,7 +68,7 @@ class Snake(nn.Module):
         self.log_alpha = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.is_cuda and torch.version.cuda and torch.is_inference_mode_enabled():
+        if x.is_cuda and not torch.compiler.is_compiling() and torch.version.cuda and torch.is_inference_mode_enabled():
             return snake_kernel()(x, self.log_alpha.to(x.dtype))
         alpha = self.log_alpha.float().exp()
         if x.device.type == "cpu" and not torch.is_grad_enabled():

@@ -7,8 +7,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from hsmad_cli.errors import WeightsError
+from hsmad_cli.files.checkpoint import load_checkpoint, read_header
 
 
 @pytest.fixture
@@ -154,3 +156,23 @@ def test_a_style_encoder_of_others_that_was_not_pulled(hsmad, song: Path, tmp_pa
     done = hsmad("sample", song, "--weights", "./muse.safetensors", "-o", "a.wav")
     assert done.code == 5
     assert "unknown style encoder 'muse'" in done.err
+
+
+def test_average(hsmad, tiny_weights: Path, tmp_path: Path) -> None:
+    denoiser, mean = tiny_weights / "denoiser.safetensors", tmp_path / "mean.safetensors"
+    done = hsmad("weights", "average", denoiser, denoiser, "-o", mean)
+    assert done.code == 0, done.err
+    tensors, header = load_checkpoint(mean, "denoiser")
+    torch.testing.assert_close(tensors, load_checkpoint(denoiser, "denoiser")[0], rtol=0, atol=0)
+    assert header["averaged"] == [read_header(denoiser)["sha256"]] * 2
+    assert hsmad("weights", "average", denoiser, denoiser, "-o", mean).code == 6
+    assert hsmad("weights", "average", denoiser, denoiser, "-o", mean, "--force").code == 0
+
+
+def test_average_of_what_has_none(hsmad, tiny_weights: Path, tmp_path: Path) -> None:
+    denoiser, mean = tiny_weights / "denoiser.safetensors", tmp_path / "mean.safetensors"
+    assert hsmad("weights", "average", denoiser, "-o", mean).code == 2
+    done = hsmad("weights", "average", tiny_weights / "vae.safetensors", denoiser, "-o", mean)
+    assert done.code == 5
+    assert "expected 'denoiser'" in done.err
+    assert not mean.exists()

@@ -90,6 +90,16 @@ def test_snake_of_one_kernel_is_the_same_function(dtype: torch.dtype, monkeypatc
     assert len(calls) == 1
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="only there is the kernel of inference passed by")
+@pytest.mark.parametrize("decoder_alone", [False, True])
+def test_both_training_passes_compile_in_one_piece_on_a_gpu(tiny: VAE, decoder_alone: bool) -> None:
+    tiny.cuda()
+    reconstruct = tiny.reconstruct_frozen if decoder_alone else tiny.reconstruct
+    audio, latent_noise = noise(2, 2, 8 * HOP).cuda(), noise(2, 8, 8).cuda()
+    compiled = torch.compile(reconstruct, dynamic=False, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(audio, latent_noise), reconstruct(audio, latent_noise))
+
+
 def test_rows_of_a_weight_have_the_norm_of_their_gain() -> None:
     layer = WeightNormed((4, 5), gain=3.0)
     with torch.no_grad():

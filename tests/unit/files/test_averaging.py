@@ -1,0 +1,71 @@
+"""The mean of checkpoints: of numbers worked out by hand, and of those that have none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from hsmad_cli.errors import WeightsError
+from hsmad_cli.files.averaging import averaged
+from hsmad_cli.files.checkpoint import load_checkpoint, read_header, save_checkpoint
+
+HEADER = {"kind": "denoiser", "config": {"width": 2}, "latent_sha256": "a", "codec_sha256": "b"}
+
+
+def saved(path: Path, values: list[float], seconds: float, count: int = 1, **header: object) -> Path:
+    tensors = {"weight": torch.tensor(values, dtype=torch.float16), "count": torch.tensor(count)}
+    save_checkpoint(path, tensors, {**HEADER, "step": 7, "gpu_seconds": seconds, **header})
+    return path
+
+
+def test_the_mean_is_that_of_every_number(tmp_path: Path) -> None:
+    paths = [
+        saved(tmp_path / "1", [1.0, -2.0], 10.0, 1),
+        saved(tmp_path / "2", [2.0, 4.0], 20.0, 2),
+        saved(tmp_path / "3", [6.0, 1.0], 40.0, 3, codec_sha256="c"),
+    ]
+    tensors, header = averaged(paths)
+    assert tensors["weight"].dtype == torch.float16
+    assert tensors["weight"].tolist() == [3.0, 1.0]
+    assert int(tensors["count"]) == 3
+    shas = [read_header(path)["sha256"] for path in paths]
+    assert header == HEADER | {"codec_sha256": "c", "gpu_seconds": 70.0, "averaged": shas}
+
+
+def test_the_mean_of_two_copies_is_the_copy(tmp_path: Path) -> None:
+    path = saved(tmp_path / "1", [0.1, -3.3], 1.0)
+    tensors, _ = averaged([path, path])
+    torch.testing.assert_close(tensors, load_checkpoint(path, "denoiser")[0], rtol=0, atol=0)
+
+
+def test_large_numbers_of_half_precision_do_not_overflow(tmp_path: Path) -> None:
+    paths = [saved(tmp_path / name, [60000.0, 1.0], 1.0) for name in "ab"]
+    assert averaged(paths)[0]["weight"].tolist() == [60000.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"latent_sha256": "other"}, "its latent_sha256 is not that of the last"),
+        ({"config": {"width": 3}}, "its config is not that of the last"),
+        ({"values": [1.0]}, "its tensor weight is not that of the last"),
+        ({"kind": "vae"}, "a checkpoint of kind 'vae', expected 'denoiser'"),
+    ],
+)
+def test_what_has_no_mean_is_refused(change: dict, said: str, tmp_path: Path) -> None:
+    first = saved(tmp_path / "1", **{"values": [1.0, 2.0], "seconds": 1.0, **change})
+    with pytest.raises(WeightsError, match=said):
+        averaged([first, saved(tmp_path / "2", [1.0, 2.0], 1.0)])
+
+
+def test_the_state_of_a_run_is_refused(tmp_path: Path) -> None:
+    state = saved(tmp_path / "1", [1.0], 1.0, kind="training")
+    with pytest.raises(WeightsError, match="the state of a run"):
+        averaged([state, state])
+
+
+def test_one_alone_has_no_mean(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="two checkpoints or more, got 1"):
+        averaged([saved(tmp_path / "1", [1.0], 1.0)])
