@@ -1,7 +1,8 @@
 """Checks of a bank or of shards that need no ear: what is heard, how loud, and what captions say of it.
 
 Onsets are looked for where they can be told: struck or plucked notes of 82 Hz and more (below, a period is longer than
-the tolerance) and drums, alone for 0.1 s on either side and as loud as what else is held or was struck just before.
+the tolerance) and drums, alone for 0.1 s on either side and as loud as what else is held or was struck just before,
+while nothing sounds that is bowed, blown or sung: that does not die away, and how loud it is no velocity tells.
 The detector is the flux of a log spectrum.
 """
 
@@ -143,16 +144,25 @@ def isolated_onsets(notes: NoteTable, seconds: float) -> np.ndarray:
     onset_s = np.unique(notes.onset_s.round(4))
     gaps = np.concatenate([[np.inf], np.diff(onset_s), [np.inf]])
     alone = (np.minimum(gaps[:-1], gaps[1:]) >= ALONE_S) & (onset_s >= EDGE_S) & (onset_s <= seconds - EDGE_S)
-    is_told = notes.is_drum | (np.isin(notes.program, STRUCK) & (notes.pitch >= LOWEST_TOLD))
+    is_told = is_struck(notes) & (notes.is_drum | (notes.pitch >= LOWEST_TOLD))
     told = onset_s[alone & np.isin(onset_s, notes.onset_s[is_told].round(4))]
     return np.array([at_s for at_s in told if _stands_out(notes, at_s)])
 
 
+def is_struck(notes: NoteTable) -> np.ndarray:
+    """Bool [N], which notes are of drums or of what is struck or plucked, and so begin at once and die away."""
+    struck: np.ndarray = notes.is_drum | np.isin(notes.program, STRUCK)
+    return struck
+
+
 def _stands_out(notes: NoteTable, at_s: float) -> bool:
-    """Whether what is struck at a time is as loud as all that is still held or was struck in the half second before."""
+    """Whether what is struck at a time is as loud as all that is still held or was struck in the half second before,
+    and nothing that does not die away is held."""
     now = np.abs(notes.onset_s - at_s) < 1e-3
-    joined = (notes.onset_s < at_s) & ~now & ((notes.offset_s > at_s) | (notes.onset_s > at_s - MASKED_S))
-    return bool(notes.velocity[now].max() >= notes.velocity[joined].max(initial=0))
+    held = (now | (notes.onset_s < at_s)) & (notes.offset_s > at_s)
+    joined = (notes.onset_s < at_s) & ~now & (held | (notes.onset_s > at_s - MASKED_S))
+    is_loud = notes.velocity[now].max() >= notes.velocity[joined].max(initial=0)
+    return bool(is_loud and is_struck(notes)[held].all())
 
 
 def spectral_flux(mono: np.ndarray, first: np.ndarray, length: int) -> Iterator[np.ndarray]:

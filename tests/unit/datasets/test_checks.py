@@ -59,6 +59,17 @@ def test_only_onsets_that_can_be_told_are_looked_for() -> None:
     assert isolated_onsets(soft, 3.0).tolist() == [0.5, 1.7, 2.4]
 
 
+def test_no_onset_is_told_under_what_does_not_die_away() -> None:
+    """A note held from 0.8 to 1.8 s, played by strings or by a piano, beside strikes at 0.5, 1.0, 1.7 and 2.4 s."""
+    onset_s, offset_s = np.array([0.5, 0.8, 1.0, 1.7, 2.4]), np.array([0.7, 1.8, 1.3, 2.0, 2.7])
+    below = table(onset_s).with_columns(offset_s=offset_s, velocity=np.array([80, 20, 80, 80, 80]))
+    assert isolated_onsets(below, 3.0).tolist() == [0.5, 1.0, 1.7, 2.4]
+    strings = below.with_columns(program=np.array([0, 48, 0, 0, 0]))
+    assert isolated_onsets(strings, 3.0).tolist() == [0.5, 2.4]
+    drums = strings.with_columns(is_drum=np.array([False, False, True, True, True]))
+    assert isolated_onsets(drums, 3.0).tolist() == [0.5, 2.4]
+
+
 def test_clipping_is_a_run_at_full_scale() -> None:
     audio = plucked(ONSETS_S)
     assert not is_clipped(audio)
