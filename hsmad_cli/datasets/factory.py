@@ -42,12 +42,12 @@ from hsmad_cli.synth.engine import Mix
 from hsmad_cli.synth.engines import ENGINES, Engine, EngineName, build_engine
 from hsmad_cli.synth.schedule import playable
 
-VERSION = 3
+VERSION = 4
 ATTEMPTS = 20
 LEAST_NOTES = 8
 SPARE = 1.15
 _NOISES = range(119, 128)
-_NOISE_WEIGHT, _PIANO_SHARE = 0.2, 0.4
+_NOISE_WEIGHT, _PIANO_SHARE = 0.5, 0.25
 _DRUM_STYLE_WEIGHT = 4.0
 _STANDARD_KIT_SHARE, _EXCHANGE_SHARE = 0.3, 0.5
 
@@ -65,8 +65,8 @@ class FactoryOptions:
 
     seconds: float = 48.0
     sample_rate: int = 44100
-    own_share: float = 0.44
-    recipe_share: float = 0.36
+    own_share: float = 0.4
+    recipe_share: float = 0.32
     captions: int = 6
     transpose_share: float = 0.6
     stretch_share: float = 0.5
