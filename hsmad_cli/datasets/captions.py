@@ -19,12 +19,12 @@ def captions(known: Facts, generator: np.random.Generator, forms: int) -> tuple[
     """Up to `forms` different captions, at least one; the first is short."""
     found: dict[str, None] = {}
     if known.styles:
-        found[_pick(known.styles, generator)] = None
+        found[pick(known.styles, generator)] = None
     for _ in range(_TRIES):
         if len(found) >= forms:
             break
         in_a_list = generator.uniform() < _LIST_SHARE
-        text = _list(known, generator) if in_a_list else _fill(_pick(words()["templates"], generator), known, generator)
+        text = _list(known, generator) if in_a_list else _fill(pick(words()["templates"], generator), known, generator)
         if text:
             found[text] = None
     return tuple(found) or ("music",)
@@ -46,7 +46,7 @@ def _list(known: Facts, generator: np.random.Generator) -> str:
         return ""
     details = [slot for slot in _DETAILS if known.traits.get(slot)]
     chosen = [slot for slot in details if generator.uniform() < 0.5]
-    chosen += subjects if generator.uniform() < 0.5 else [_pick(subjects, generator)]
+    chosen += subjects if generator.uniform() < 0.5 else [pick(subjects, generator)]
     phrases = [_word(chosen[i], known, generator) for i in generator.permutation(len(chosen))]
     return ", ".join(dict.fromkeys(phrases))
 
@@ -65,11 +65,11 @@ def _fill(template: str, known: Facts, generator: np.random.Generator) -> str:
 
 def _word(slot: str, known: Facts, generator: np.random.Generator) -> str:
     if slot == "style":
-        return _pick(known.styles, generator) if known.styles else ""
+        return pick(known.styles, generator) if known.styles else ""
     if slot == "players":
         return _players(known, generator)
     keys = known.traits.get(slot, ())
-    return _pick(words()[slot][_pick(keys, generator)], generator) if keys else ""
+    return pick(words()[slot][pick(keys, generator)], generator) if keys else ""
 
 
 def _players(known: Facts, generator: np.random.Generator) -> str:
@@ -77,17 +77,18 @@ def _players(known: Facts, generator: np.random.Generator) -> str:
     if not known.players:
         return ""
     if known.solo:
-        name = _pick(known.players[0], generator)
-        return _pick((name, f"solo {name}"), generator)
+        name = pick(known.players[0], generator)
+        return pick((name, f"solo {name}"), generator)
     most = min(len(known.players), MAX_PLAYERS)
     count = most if generator.uniform() < 0.5 else int(generator.integers(1, most + 1))
     chosen = known.players[:count] if generator.uniform() < 0.5 else _some(known.players, count, generator)
-    return spoken_list([_pick(names, generator) for names in chosen])
+    return spoken_list([pick(names, generator) for names in chosen])
 
 
 def _some(players: Sequence[tuple[str, ...]], count: int, generator: np.random.Generator) -> list[tuple[str, ...]]:
     return [players[i] for i in generator.permutation(len(players))[:count]]
 
 
-def _pick(choices: Sequence[str], generator: np.random.Generator) -> str:
+def pick(choices: Sequence[str], generator: np.random.Generator) -> str:
+    """One of some texts, each as likely as any other."""
     return choices[int(generator.integers(len(choices)))]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hsmad_cli.datasets.captions import pick
 from hsmad_cli.datasets.recipes import recipes
 from hsmad_cli.symbolic.instruments import instruments
 
@@ -55,7 +56,7 @@ def said_otherwise(caption: str, generator: np.random.Generator) -> str:
     if not named:
         return caption
     found = named[int(generator.integers(len(named)))]
-    return caption[: found.start()] + _pick(synonyms()[found[0]], generator) + caption[found.end() :]
+    return caption[: found.start()] + pick(synonyms()[found[0]], generator) + caption[found.end() :]
 
 
 @functools.cache
@@ -75,11 +76,11 @@ def sentence(caption: str, generator: np.random.Generator, held_out: bool = Fals
     )
     said = caption
     if held_out or generator.uniform() < _ADJECTIVE_SHARE:
-        said = f"{_pick(adjectives, generator)} {said}"
+        said = f"{pick(adjectives, generator)} {said}"
     if held_out or generator.uniform() < _FRAME_SHARE:
-        said = _pick(frames, generator).format(said)
+        said = pick(frames, generator).format(said)
     for _ in range(1 if held_out else int(generator.binomial(2, _ASIDE_SHARE))):
-        aside = _pick(asides, generator)
+        aside = pick(asides, generator)
         said = f"{said}, {aside}" if held_out or generator.uniform() < 0.8 else f"{aside}, {said}"
     return said
 
@@ -99,12 +100,8 @@ def _mistyped(word: str, generator: np.random.Generator) -> str:
         return word
     i = int(generator.integers(1, len(word) - 1))
     before, letter, after = word[:i], word[i], word[i + 1 :]
-    return before + _pick((after, 2 * letter + after, after[0] + letter + after[1:]), generator)
+    return before + pick((after, 2 * letter + after, after[0] + letter + after[1:]), generator)
 
 
 def _made_up(generator: np.random.Generator) -> str:
-    return "".join(_pick(_SYLLABLES, generator) for _ in range(int(generator.integers(2, 4))))
-
-
-def _pick(choices: Sequence[str], generator: np.random.Generator) -> str:
-    return choices[int(generator.integers(len(choices)))]
+    return "".join(pick(_SYLLABLES, generator) for _ in range(int(generator.integers(2, 4))))

@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 WORDS = ["church", "jazz", "organ", "piano", "quiet", "trio"]
 CAPTIONS = ["jazz trio", "church organ", "quiet piano", "piano trio"]
 RATES = {"sample_rate": 44100, "hop_length": 882}
-STYLE = StyleConfig(width=16, text_width=32, depth=1, heads=2, vocabulary=1024, max_tokens=24, audio_channels=(4, 8))
+STYLE = StyleConfig(width=16, text_width=32, depth=1, heads=2, vocabulary=4096, max_tokens=24, audio_channels=(4, 8))
 
 
 def stage() -> PhrasingStage:
