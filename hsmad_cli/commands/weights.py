@@ -90,13 +90,18 @@ def average(
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="Where the mean goes.")],
     force: options.Force = False,
 ) -> None:
-    """The mean of weights that began as the same and learnt from different clips: often better than each of them."""
-    from hsmad_cli.commands.jobs import check_target
+    """The mean of weights that began as the same and parted a short training ago: now and then better than each.
+
+    That they did begin as the same is not checked.
+    """
+    from hsmad_cli.commands.jobs import STDOUT, check_target
     from hsmad_cli.files.averaging import averaged
     from hsmad_cli.files.checkpoint import save_checkpoint
 
     if len(files) < 2:
         raise UsageError("a mean is of two files or more", "hsmad weights average ONE OTHER -o MEAN")
+    if str(output) == STDOUT:
+        raise UsageError("weights do not go to stdout", "name a file with -o")
     check_target(str(output), force)
     tensors, header = averaged(files)
     sha256 = save_checkpoint(output, tensors, header)

@@ -2,7 +2,7 @@
 
 Onsets are looked for where they can be told: struck or plucked notes of 82 Hz and more (below, a period is longer than
 the tolerance) and drums, alone for 0.1 s on either side and as loud as what else is held or was struck just before,
-while nothing sounds that is bowed, blown or sung: that does not die away, and how loud it is no velocity tells.
+while nothing is held that does not die away (bowed, blown, sung, distorted): how loud that is no velocity tells.
 The detector is the flux of a log spectrum.
 """
 
@@ -30,6 +30,7 @@ TOLERANCE_S = 0.01
 ALONE_S, MASKED_S, SEARCH_S, EDGE_S = 0.1, 0.5, 0.05, 0.15
 LOWEST_TOLD = 40
 STRUCK = (*range(16), *range(24, 40), 45, 46, 47, *range(104, 109), *range(112, 119))
+_HELD_ON = (29, 30, 38, 39)  # overdriven and distorted guitars, synthetic basses: struck, but as loud until they end
 # The log flux of a strike is largest before the middle of the window reaches it: 2 ms in dense music, 8 in silence.
 WINDOW, HOP, COMPRESSION, LEAD_S = 1536, 64, 1000, 0.004
 CLIPPED_RUN, FULL_SCALE = 3, 32767
@@ -144,25 +145,26 @@ def isolated_onsets(notes: NoteTable, seconds: float) -> np.ndarray:
     onset_s = np.unique(notes.onset_s.round(4))
     gaps = np.concatenate([[np.inf], np.diff(onset_s), [np.inf]])
     alone = (np.minimum(gaps[:-1], gaps[1:]) >= ALONE_S) & (onset_s >= EDGE_S) & (onset_s <= seconds - EDGE_S)
-    is_told = is_struck(notes) & (notes.is_drum | (notes.pitch >= LOWEST_TOLD))
+    is_told = notes.is_drum | (np.isin(notes.program, STRUCK) & (notes.pitch >= LOWEST_TOLD))
     told = onset_s[alone & np.isin(onset_s, notes.onset_s[is_told].round(4))]
     return np.array([at_s for at_s in told if _stands_out(notes, at_s)])
 
 
-def is_struck(notes: NoteTable) -> np.ndarray:
-    """Bool [N], which notes are of drums or of what is struck or plucked, and so begin at once and die away."""
-    struck: np.ndarray = notes.is_drum | np.isin(notes.program, STRUCK)
-    return struck
-
-
 def _stands_out(notes: NoteTable, at_s: float) -> bool:
     """Whether what is struck at a time is as loud as all that is still held or was struck in the half second before,
-    and nothing that does not die away is held."""
+    and nothing that does not die away is held then."""
     now = np.abs(notes.onset_s - at_s) < 1e-3
-    held = (now | (notes.onset_s < at_s)) & (notes.offset_s > at_s)
-    joined = (notes.onset_s < at_s) & ~now & (held | (notes.onset_s > at_s - MASKED_S))
+    before = (notes.onset_s < at_s) & ~now
+    held = (now | before) & (notes.offset_s > at_s)
+    joined = before & (held | (notes.onset_s > at_s - MASKED_S))
     is_loud = notes.velocity[now].max() >= notes.velocity[joined].max(initial=0)
-    return bool(is_loud and is_struck(notes)[held].all())
+    return bool(is_loud and _dies_away(notes)[held].all())
+
+
+def _dies_away(notes: NoteTable) -> np.ndarray:
+    """Bool [N], which notes are of drums or of what is struck or plucked and fades while it is held."""
+    fading: np.ndarray = notes.is_drum | (np.isin(notes.program, STRUCK) & ~np.isin(notes.program, _HELD_ON))
+    return fading
 
 
 def spectral_flux(mono: np.ndarray, first: np.ndarray, length: int) -> Iterator[np.ndarray]:

@@ -314,7 +314,7 @@ def recipe_weights(choices: Sequence[Recipe]) -> np.ndarray:
 
 
 def draw_program(generator: np.random.Generator) -> int:
-    """One of the 128 programs; often the grand piano, rarely one that is a noise."""
+    """One of the 128 programs, for what is played alone or doubled: often the grand piano, less often a noise."""
     if generator.uniform() < _PIANO_SHARE:
         return 0
     weights = np.ones(128)

@@ -1,7 +1,8 @@
-"""The mean of checkpoints of one ancestor: weights that went different ways from there are better together.
+"""The mean of checkpoints of one ancestor.
 
-Runs that begin with the same weights and hear different clips end in one valley, and its middle lies lower than its
-sides, as for the running mean over steps (EMA). Of weights with no common ancestor a mean is noise.
+Runs that begin with the same weights and soon part are often better together than alone, as the running mean over the
+steps of one run (EMA) is better than each. Of weights that have no ancestor in common, or parted long ago, a mean is
+noise; nothing here can tell.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from torch import Tensor
 from hsmad_cli.errors import WeightsError
 from hsmad_cli.files.checkpoint import load_checkpoint, read_header
 
-OF_A_RUN = {"sha256", "codec_sha256", "step", "gpu_seconds", "averaged"}
+_OF_A_RUN = {"sha256", "codec_sha256", "step", "gpu_seconds", "averaged"}
 
 
 def averaged(paths: Sequence[Path]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors (each in its own type, the mean taken in float32) and header of the mean of two or more checkpoints.
+    """Tensors (the mean is taken in float32, and kept in their own type) and header of the mean of some checkpoints.
 
-    The header is the last one's, with `averaged`, the sha256 of each content, in place of `step`; `gpu_seconds` is
-    their sum. Raises WeightsError unless all are of one kind and, but for what tells runs apart, one header.
+    What is the same in all, such as an encoder that was frozen, stays so to the bit. The header is the last one's, with
+    `averaged`, the sha256 of each content, in place of `step`; `gpu_seconds` is the sum of theirs. Raises WeightsError
+    unless all have one kind and, but for what tells runs apart, one header, and tensors of the same shapes and types.
     """
     if len(paths) < 2:
         raise ValueError(f"a mean is of two checkpoints or more, got {len(paths)}")
@@ -32,31 +34,37 @@ def averaged(paths: Sequence[Path]) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise WeightsError(f"{paths[-1]}: the state of a run", "average the weights beside it")
     loaded = [load_checkpoint(path, kind) for path in paths]
     tensors, header = loaded[-1]
-    for path, (others, about) in zip(paths, loaded, strict=True):
-        _check_alike(path, others, about, tensors, header)
-    mean = {name: _mean([others[name] for others, _ in loaded]) for name in tensors}
+    for path, (their_tensors, their_header) in zip(paths, loaded, strict=True):
+        _check_alike(path, their_tensors, their_header, tensors, header)
+    mean = {name: _mean([theirs[name] for theirs, _ in loaded]) for name in tensors}
     kept = {key: value for key, value in header.items() if key not in ("sha256", "step")}
-    seconds = sum(about.get("gpu_seconds", 0.0) for _, about in loaded)
-    return mean, kept | {"averaged": [about["sha256"] for _, about in loaded], "gpu_seconds": seconds}
+    seconds = sum(theirs.get("gpu_seconds", 0.0) for _, theirs in loaded)
+    return mean, kept | {"averaged": [theirs["sha256"] for _, theirs in loaded], "gpu_seconds": seconds}
 
 
 def _check_alike(
     path: Path,
     tensors: Mapping[str, Tensor],
     header: Mapping[str, Any],
-    last: Mapping[str, Tensor],
+    last_tensors: Mapping[str, Tensor],
     last_header: Mapping[str, Any],
 ) -> None:
     """Raises WeightsError, naming the first difference, unless two checkpoints have the same shapes and conditions."""
-    for key in sorted((header.keys() | last_header.keys()) - OF_A_RUN):
+    for key in sorted((header.keys() | last_header.keys()) - _OF_A_RUN):
         if header.get(key) != last_header.get(key):
             raise WeightsError(f"{path}: its {key} is not that of the last", "a mean is of weights of one ancestor")
-    for name in sorted(tensors.keys() | last.keys()):
-        if name not in tensors or name not in last or tensors[name].shape != last[name].shape:
+    for name in sorted(tensors.keys() | last_tensors.keys()):
+        if _form(tensors.get(name)) != _form(last_tensors.get(name)):
             raise WeightsError(f"{path}: its tensor {name} is not that of the last", "a mean is of one architecture")
 
 
+def _form(tensor: Tensor | None) -> tuple[torch.Size, torch.dtype] | None:
+    return None if tensor is None else (tensor.shape, tensor.dtype)
+
+
 def _mean(tensors: Sequence[Tensor]) -> Tensor:
-    if not tensors[-1].is_floating_point():
-        return tensors[-1]
-    return torch.stack([tensor.float() for tensor in tensors]).mean(0).to(tensors[-1].dtype)
+    """Their mean; the last of them if all are equal, or if they are no fractions."""
+    last = tensors[-1]
+    if not last.is_floating_point() or all(torch.equal(tensor, last) for tensor in tensors):
+        return last
+    return torch.stack([tensor.float() for tensor in tensors]).mean(0).to(last.dtype)

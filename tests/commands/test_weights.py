@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hsmad_cli.errors import WeightsError
-from hsmad_cli.files.checkpoint import load_checkpoint, read_header
+from hsmad_cli.files.checkpoint import load_checkpoint, read_header, save_checkpoint
 
 
 @pytest.fixture
@@ -159,19 +159,23 @@ def test_a_style_encoder_of_others_that_was_not_pulled(hsmad, song: Path, tmp_pa
 
 
 def test_average(hsmad, tiny_weights: Path, tmp_path: Path) -> None:
-    denoiser, mean = tiny_weights / "denoiser.safetensors", tmp_path / "mean.safetensors"
-    done = hsmad("weights", "average", denoiser, denoiser, "-o", mean)
+    denoiser, other, mean = tiny_weights / "denoiser.safetensors", tmp_path / "other", tmp_path / "mean"
+    tensors, header = load_checkpoint(denoiser, "denoiser")
+    about = {key: value for key, value in header.items() if key != "sha256"}
+    save_checkpoint(other, {name: 3 * tensor for name, tensor in tensors.items()}, about)
+    done = hsmad("weights", "average", denoiser, other, "-o", mean)
     assert done.code == 0, done.err
-    tensors, header = load_checkpoint(mean, "denoiser")
-    torch.testing.assert_close(tensors, load_checkpoint(denoiser, "denoiser")[0], rtol=0, atol=0)
-    assert header["averaged"] == [read_header(denoiser)["sha256"]] * 2
-    assert hsmad("weights", "average", denoiser, denoiser, "-o", mean).code == 6
-    assert hsmad("weights", "average", denoiser, denoiser, "-o", mean, "--force").code == 0
+    between, header = load_checkpoint(mean, "denoiser")
+    torch.testing.assert_close(between, {name: 2 * tensor for name, tensor in tensors.items()}, rtol=2e-3, atol=1e-6)
+    assert header["averaged"] == [read_header(path)["sha256"] for path in (denoiser, other)]
+    assert hsmad("weights", "average", denoiser, other, "-o", mean).code == 6
+    assert hsmad("weights", "average", denoiser, other, "-o", mean, "--force").code == 0
 
 
 def test_average_of_what_has_none(hsmad, tiny_weights: Path, tmp_path: Path) -> None:
     denoiser, mean = tiny_weights / "denoiser.safetensors", tmp_path / "mean.safetensors"
     assert hsmad("weights", "average", denoiser, "-o", mean).code == 2
+    assert hsmad("weights", "average", denoiser, denoiser, "-o", "-").code == 2
     done = hsmad("weights", "average", tiny_weights / "vae.safetensors", denoiser, "-o", mean)
     assert done.code == 5
     assert "expected 'denoiser'" in done.err

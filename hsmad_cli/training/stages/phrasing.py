@@ -29,7 +29,7 @@ from hsmad_cli.model.tokenizer import PADDING, WordTokenizer, words_of
 from hsmad_cli.training.randomness import Draw
 
 LONGEST = 96
-SOURCES = (0.6, 0.2, 0.2)
+SOURCES = (0.45, 0.35, 0.2)
 PLAIN_ITEMS, SYNONYMS, SENTENCES = 0.25, 0.7, 0.6
 
 
@@ -58,7 +58,8 @@ class PhrasingStage:
         device: torch.device,
     ) -> None:
         self.config, self.train, self.device = config, config.train_phrasing, device
-        self.sources = [list(captions), list(synonyms()), names_of_captions()]
+        called_otherwise = [name for name, others in synonyms().items() for _ in others]
+        self.sources = [list(captions), called_otherwise, names_of_captions()]
         self.teacher = teacher.text.to(device).eval().requires_grad_(False)
         self.space_sha256 = space_sha256
         known = teacher.text.config
@@ -81,7 +82,7 @@ class PhrasingStage:
         return PhrasingBatch(tokens[:, :longest].to(self.device), self.teacher.encode(captions))
 
     def _caption(self, generator: np.random.Generator) -> str:
-        """One of a clip, a name that has synonyms, or any name alone."""
+        """One of a clip, a name once for each of its synonyms, or any name alone."""
         choices = self.sources[int(generator.choice(len(self.sources), p=SOURCES))]
         return choices[int(generator.integers(len(choices)))]
 

@@ -68,6 +68,14 @@ def test_no_onset_is_told_under_what_does_not_die_away() -> None:
     assert isolated_onsets(strings, 3.0).tolist() == [0.5, 2.4]
     drums = strings.with_columns(is_drum=np.array([False, False, True, True, True]))
     assert isolated_onsets(drums, 3.0).tolist() == [0.5, 2.4]
+    distorted = below.with_columns(program=np.array([0, 30, 0, 0, 0]))
+    assert isolated_onsets(distorted, 3.0).tolist() == [0.5, 2.4]
+
+
+def test_no_onset_is_told_of_a_strike_together_with_what_does_not_die_away() -> None:
+    onset_s = np.array([0.5, 1.0, 1.0, 1.7])
+    both = table(onset_s).with_columns(program=np.array([0, 0, 48, 0]))
+    assert isolated_onsets(both, 3.0).tolist() == [0.5, 1.7]
 
 
 def test_clipping_is_a_run_at_full_scale() -> None:

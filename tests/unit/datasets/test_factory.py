@@ -114,7 +114,11 @@ def test_any_engine_is_drawn_for_each_clip(plan: Plan, engines: Engines) -> None
 
 def test_every_program_can_be_drawn() -> None:
     generator = np.random.default_rng(0)
-    assert {draw_program(generator) for _ in range(4000)} == set(range(128))
+    drawn = np.array([draw_program(generator) for _ in range(8000)])
+    assert set(drawn) == set(range(128))
+    others = 0.75 / (119 + 9 / 2)
+    assert np.mean(drawn == 0) == pytest.approx(0.25 + others, abs=0.02)
+    assert np.mean(drawn >= 119) == pytest.approx(9 * others / 2, abs=0.008)
 
 
 def test_drums_play_alone_on_every_kit_and_are_called_so(pack: Path, engines: Engines, soundfont: Path) -> None:

@@ -9,13 +9,20 @@ import torch
 
 from hsmad_cli.errors import WeightsError
 from hsmad_cli.files.averaging import averaged
-from hsmad_cli.files.checkpoint import load_checkpoint, read_header, save_checkpoint
+from hsmad_cli.files.checkpoint import latent_sha256, load_checkpoint, read_header, save_checkpoint
 
 HEADER = {"kind": "denoiser", "config": {"width": 2}, "latent_sha256": "a", "codec_sha256": "b"}
 
 
-def saved(path: Path, values: list[float], seconds: float, count: int = 1, **header: object) -> Path:
-    tensors = {"weight": torch.tensor(values, dtype=torch.float16), "count": torch.tensor(count)}
+def saved(
+    path: Path,
+    values: list[float],
+    seconds: float,
+    count: int = 1,
+    dtype: torch.dtype = torch.float16,
+    **header: object,
+) -> Path:
+    tensors = {"weight": torch.tensor(values, dtype=dtype), "count": torch.tensor(count)}
     save_checkpoint(path, tensors, {**HEADER, "step": 7, "gpu_seconds": seconds, **header})
     return path
 
@@ -34,10 +41,23 @@ def test_the_mean_is_that_of_every_number(tmp_path: Path) -> None:
     assert header == HEADER | {"codec_sha256": "c", "gpu_seconds": 70.0, "averaged": shas}
 
 
-def test_the_mean_of_two_copies_is_the_copy(tmp_path: Path) -> None:
-    path = saved(tmp_path / "1", [0.1, -3.3], 1.0)
-    tensors, _ = averaged([path, path])
-    torch.testing.assert_close(tensors, load_checkpoint(path, "denoiser")[0], rtol=0, atol=0)
+@pytest.mark.parametrize("copies", [2, 3])
+def test_the_mean_of_copies_is_the_copy_to_the_bit(copies: int, tmp_path: Path) -> None:
+    path = saved(tmp_path / "1", [0.1, -0.0], 1.0)
+    mean, _ = averaged([path] * copies)
+    known, _ = load_checkpoint(path, "denoiser")
+    assert mean["weight"].view(torch.int16).tolist() == known["weight"].view(torch.int16).tolist()
+
+
+def test_codecs_of_one_encoder_keep_its_latents(tmp_path: Path) -> None:
+    tensors = {"encoder.weight": torch.tensor([0.3, -0.0, 0.7]), "latent_mean": torch.zeros(2)}
+    for name, gain in (("a", 1.0), ("b", 3.0)):
+        decoder = {"decoder.weight": torch.tensor([gain])}
+        save_checkpoint(tmp_path / name, {**tensors, **decoder}, {"kind": "vae", "config": {}})
+    mean, header = averaged([tmp_path / "a", tmp_path / "b"])
+    save_checkpoint(tmp_path / "mean", mean, header)
+    assert mean["decoder.weight"].tolist() == [2.0]
+    assert latent_sha256(tmp_path / "mean") == latent_sha256(tmp_path / "a")
 
 
 def test_large_numbers_of_half_precision_do_not_overflow(tmp_path: Path) -> None:
@@ -51,6 +71,7 @@ def test_large_numbers_of_half_precision_do_not_overflow(tmp_path: Path) -> None
         ({"latent_sha256": "other"}, "its latent_sha256 is not that of the last"),
         ({"config": {"width": 3}}, "its config is not that of the last"),
         ({"values": [1.0]}, "its tensor weight is not that of the last"),
+        ({"dtype": torch.float32}, "its tensor weight is not that of the last"),
         ({"kind": "vae"}, "a checkpoint of kind 'vae', expected 'denoiser'"),
     ],
 )
