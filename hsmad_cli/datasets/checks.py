@@ -158,7 +158,7 @@ def _stands_out(notes: NoteTable, at_s: float) -> bool:
     held = (now | before) & (notes.offset_s > at_s)
     joined = before & (held | (notes.onset_s > at_s - MASKED_S))
     is_loud = notes.velocity[now].max() >= notes.velocity[joined].max(initial=0)
-    return bool(is_loud and _dies_away(notes)[held].all())
+    return bool(is_loud and _dies_away(notes.select(held)).all())
 
 
 def _dies_away(notes: NoteTable) -> np.ndarray:
