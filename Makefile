@@ -7,10 +7,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PACK ?= ../train-midi
 SOUNDFONT ?=
 HOURS ?= 24
-FRESH ?= 2
+# Half of the cores make fresh clips, shared out among the processes of training.
+FRESH ?= $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) / 2 + $(PROCESSES) - 1) / $(PROCESSES) )))
 RUNS ?= runs
 NPROC ?= $(shell nvidia-smi -L 2>/dev/null | grep -c GPU)
-TRAIN = $(BIN)/torchrun --standalone --nproc-per-node $(if $(filter 0,$(NPROC)),1,$(NPROC)) -m hsmad_cli train \
+PROCESSES = $(if $(filter 0,$(NPROC)),1,$(NPROC))
+TRAIN = $(BIN)/torchrun --standalone --nproc-per-node $(PROCESSES) -m hsmad_cli train \
 	--data $(PACK) --hours $(HOURS) $(SOUNDFONT:%=--soundfont %) --cache $(RUNS)/cache --resume $(TRAIN_OPTIONS)
 export OMP_WAIT_POLICY = passive
 

@@ -24,9 +24,9 @@ CODEC_OPTIONS ?= --batch 64 --set train_vae.warmup=200 --set train_vae.decay=0.4
 DECODER_SECONDS ?= 420
 DECODER_OPTIONS ?= --batch 64 --set train_vae.learning_rate=4e-4 --set train_vae.warmup=100 --set train_vae.decay=0.45
 
-# It begins with these hours and goes on with fresh ones, else it learns them by heart; the shipped one knows those of seed 6.
+# It begins with these hours and goes on with fresh ones; with few it learns them by heart, so half of all cores make them.
 DENOISER_HOURS ?= 16
-DENOISER_FRESH ?= 2
+DENOISER_FRESH ?= $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) + 1) / 2 )))
 DENOISER_SEED ?= 7
 DENOISER_SECONDS ?= 720
 DENOISER_FROM ?= --init $(SHIPPED)/denoiser.safetensors

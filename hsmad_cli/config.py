@@ -133,6 +133,10 @@ class DenoiserConfig:
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
 
 
+# How much wider than written the denoiser is told the velocities of pitched parts, since it plays them flatter.
+DYNAMICS = 1.5
+
+
 @dataclass(frozen=True)
 class SampleConfig:
     """How `sample` guides [2.5.2] and steps unless told otherwise: weights of score and style, mode, sampler.

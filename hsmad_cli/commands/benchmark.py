@@ -15,7 +15,7 @@ from hsmad_cli.commands.benchmark_table import markdown_table
 from hsmad_cli.commands.console import Console
 from hsmad_cli.commands.lists import counts_of, names_of, numbers_of
 from hsmad_cli.commands.references import load_synthesizer
-from hsmad_cli.config import SampleConfig
+from hsmad_cli.config import DYNAMICS, SampleConfig
 from hsmad_cli.errors import InputError, PartialError, UsageError
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def benchmark(
         options.Instruments,
         typer.Option("--instruments", help="Who plays: midi, as the score says; free: the caption."),
     ] = "midi",
+    dynamics: options.Dynamics = DYNAMICS,
     shift_semitones: Annotated[
         int, typer.Option("--shift-semitones", metavar="N", help="Also play every clip so much higher.")
     ] = 0,
@@ -104,7 +105,7 @@ def benchmark(
     model, pipeline = load_models(weights, codec, style_encoder, device, codec_only)
     about = {
         "weights": pipeline and pipeline.sha256, "codec": model.sha256, "soundfont": soundfont.name,
-        "instruments": instruments, **asdict(choice), "min_reference_f1": min_reference_f1,
+        "instruments": instruments, "dynamics": dynamics, **asdict(choice), "min_reference_f1": min_reference_f1,
     }  # fmt: skip
 
     def write() -> None:
@@ -112,7 +113,7 @@ def benchmark(
         write_report(console, figures, markdown_table(figures["table"]), targets, markdown)
 
     with Workers(workers) as pool:
-        players = Players(pool, soundfont, model, pipeline, instruments, seed)
+        players = Players(pool, soundfont, model, pipeline, instruments, dynamics, seed)
         chosen = clips_of(items, kinds, choice, shift, report.failed)
         with report.kept_by(write):
             for row in Benchmark(players, settings, judges, where).run(chosen, pool, report.done, report.failed, show):

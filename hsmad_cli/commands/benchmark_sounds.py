@@ -82,14 +82,21 @@ def clips_of(
 class Players:
     """The three players of a clip: a soundfont in the workers, the codec and the model here.
 
-    Without a pipeline the codec is alone. Captions are the prompts; all clips get the same `seed`.
+    Without a pipeline the codec is alone. Captions are the prompts; all clips get the same `seed` and `dynamics`.
     """
 
     def __init__(
-        self, workers: Workers, soundfont: Path, codec: Codec, pipeline: Pipeline | None, instruments: str, seed: int
+        self,
+        workers: Workers,
+        soundfont: Path,
+        codec: Codec,
+        pipeline: Pipeline | None,
+        instruments: str,
+        dynamics: float,
+        seed: int,
     ) -> None:
         self.workers, self.soundfont, self.codec, self.pipeline = workers, soundfont, codec, pipeline
-        self.instruments, self.seed = instruments, seed
+        self.instruments, self.dynamics, self.seed = instruments, dynamics, seed
         self._encoded = lru_cache(1)(self._encode)
 
     def reference(self, clip: Clip) -> Future[np.ndarray]:
@@ -113,4 +120,4 @@ class Players:
     def _encode(self, clip: Clip) -> tuple[Pipeline, EncodedScore]:
         if self.pipeline is None:
             raise ValueError("a codec alone plays no score")
-        return self.pipeline, self.pipeline.encode(clip.score, self.instruments)
+        return self.pipeline, self.pipeline.encode(clip.score, self.instruments, self.dynamics)

@@ -12,6 +12,7 @@ from hsmad_cli.commands import options
 from hsmad_cli.commands.console import Console
 from hsmad_cli.commands.jobs import Job, plan_jobs, run_jobs
 from hsmad_cli.commands.scores import is_score
+from hsmad_cli.config import DYNAMICS
 
 if TYPE_CHECKING:
     from hsmad_cli.pipeline import Codec, Pipeline
@@ -27,6 +28,7 @@ def encode(
     instruments: Annotated[
         options.Instruments, typer.Option("--instruments", help="midi: the features say who plays; free: they do not.")
     ] = "midi",
+    dynamics: options.Dynamics = DYNAMICS,
     weights: Annotated[
         str | None,
         typer.Option("--weights", metavar="NAME|FILE", help="Codec (of a sound) or denoiser (of a score)."),
@@ -50,19 +52,19 @@ def encode(
 
     def work(job: Job) -> Mapping[str, Any]:
         if is_score(job.source):
-            return _encode_score(console, job, load_pipeline(), instruments, max_minutes)
+            return _encode_score(console, job, load_pipeline(), instruments, dynamics, max_minutes)
         return _encode_sound(console, job, load_codec())
 
     run_jobs(console, plan_jobs(inputs, output, out_dir, ".npz", force), work)
 
 
 def _encode_score(
-    console: Console, job: Job, pipeline: Pipeline, instruments: str, max_minutes: float
+    console: Console, job: Job, pipeline: Pipeline, instruments: str, dynamics: float, max_minutes: float
 ) -> Mapping[str, Any]:
     from hsmad_cli.commands.scores import read_roll, report_ledger
     from hsmad_cli.files.score_npz import save_features
 
-    score = pipeline.encode(read_roll(job.source, pipeline.codec.frame_rate, max_minutes), instruments)
+    score = pipeline.encode(read_roll(job.source, pipeline.codec.frame_rate, max_minutes), instruments, dynamics)
     save_features(job.target, pipeline.store(score), job.replace)
     report_ledger(console, job.source.name, score.ledger)
     return {"kind": "features", "frames": score.n_frames, "seconds": score.duration_s}

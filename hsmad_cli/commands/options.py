@@ -37,6 +37,27 @@ Gain = Annotated[
     float, typer.Option("--gain", metavar="DB", min=-120, max=120, help="Louder or softer by so many decibels.")
 ]
 Instruments = Literal["free", "midi"]
+Dynamics = Annotated[
+    float,
+    typer.Option(
+        "--dynamics",
+        metavar="FACTOR",
+        min=0,
+        max=10,
+        help="Velocities of pitched parts are told so many times as far from the mean of their part.",
+    ),
+]
+GivenDynamics = Annotated[
+    float | None,
+    typer.Option(
+        "--dynamics",
+        metavar="FACTOR",
+        min=0,
+        max=10,
+        help="Velocities of pitched parts are told so many times as far from the mean of their part.  [default: 1.5]",
+        show_default=False,
+    ),
+]
 MaxMinutes = Annotated[float, typer.Option("--max-minutes", min=0, help="Refuse scores that are longer.")]
 
 Split = Annotated[

@@ -67,16 +67,7 @@ def sample(
             show_default=False,
         ),
     ] = None,
-    dynamics: Annotated[
-        float,
-        typer.Option(
-            "--dynamics",
-            metavar="FACTOR",
-            min=0,
-            max=10,
-            help="Velocities so many times as far from the mean of their part (MIDI only).",
-        ),
-    ] = 1.0,
+    dynamics: options.GivenDynamics = None,
     start: Annotated[float, typer.Option("--start", min=0, help="Second of the song to begin at.")] = 0.0,
     seconds: Annotated[
         float | None, typer.Option("--seconds", min=0.1, help="Only so many seconds; the whole song by default.")
@@ -147,7 +138,7 @@ def sample(
             "seed": take_seed,
             "style": words,
             "instruments": shown,
-            "dynamics": dynamics,
+            "dynamics": score.dynamics,
             "settings": asdict(settings),
             "weights": pipeline.sha256,
             "ledger": asdict(score.ledger),
@@ -180,7 +171,7 @@ def _tell_unknown(console: Console, pipeline: Pipeline, prompt: str) -> None:
 
 
 def _encode(
-    console: Console, source: Source, pipeline: Pipeline, shown: str, max_minutes: float, dynamics: float
+    console: Console, source: Source, pipeline: Pipeline, shown: str, max_minutes: float, dynamics: float | None
 ) -> EncodedScore:
     from hsmad_cli.commands.scores import read_encoded, report_ledger
 

@@ -22,15 +22,14 @@ def is_score(source: Source) -> bool:
     return source.head() in (MIDI_MAGIC, ZIP_MAGIC)
 
 
-def read_roll(source: Source, frame_rate: tuple[int, int], max_minutes: float, dynamics: float = 1.0) -> ScoreRoll:
-    """The roll of a MIDI file with its dynamics so much wider, rendered at `frame_rate`, or of an SRM npz as it is."""
+def read_roll(source: Source, frame_rate: tuple[int, int], max_minutes: float) -> ScoreRoll:
+    """The roll of a MIDI file, rendered at `frame_rate`, or of an SRM npz as it is."""
     from hsmad_cli.files.midi import read_midi
     from hsmad_cli.files.score_npz import ScoreRoll, load_roll
-    from hsmad_cli.symbolic.dynamics import with_dynamics
 
     max_s = 60 * max_minutes
     if source.head() != ZIP_MAGIC:
-        return ScoreRoll.of(with_dynamics(read_midi(source.content(), max_s), dynamics), frame_rate)
+        return ScoreRoll.of(read_midi(source.content(), max_s), frame_rate)
     roll = load_roll(source.content())
     if roll.duration_s > max_s:
         raise InputError(f"{roll.duration_s / 60:.3g} min, more than --max-minutes {max_minutes:g}")
@@ -38,18 +37,20 @@ def read_roll(source: Source, frame_rate: tuple[int, int], max_minutes: float, d
 
 
 def read_encoded(
-    source: Source, pipeline: Pipeline, instruments: str, max_minutes: float, dynamics: float = 1.0
+    source: Source, pipeline: Pipeline, instruments: str, max_minutes: float, dynamics: float | None = None
 ) -> EncodedScore:
-    """The features of a MIDI file, with its dynamics so much wider, an SRM npz or a features npz."""
+    """The features of a MIDI file or an SRM npz, told with dynamics so much wider (None: as usual), or of a features
+    npz, which were told when they were made."""
+    from hsmad_cli.config import DYNAMICS
     from hsmad_cli.files.npz import npz_meta
     from hsmad_cli.files.score_npz import load_features
 
-    is_npz = source.head() == ZIP_MAGIC
-    if is_npz and dynamics != 1:
-        raise InputError("an npz holds its velocities already, --dynamics is for MIDI", "leave out --dynamics")
-    if is_npz and npz_meta(source.content())["kind"] == "features":
+    if source.head() == ZIP_MAGIC and npz_meta(source.content())["kind"] == "features":
+        if dynamics is not None:
+            raise InputError("features hold their dynamics already", "give --dynamics to `hsmad encode`")
         return pipeline.restore(load_features(source.content()))
-    return pipeline.encode(read_roll(source, pipeline.codec.frame_rate, max_minutes, dynamics), instruments)
+    roll = read_roll(source, pipeline.codec.frame_rate, max_minutes)
+    return pipeline.encode(roll, instruments, DYNAMICS if dynamics is None else dynamics)
 
 
 def report_ledger(console: Console, name: str, ledger: Ledger) -> None:

@@ -16,6 +16,7 @@ from hsmad_cli.commands.console import Console
 from hsmad_cli.commands.lists import names_of
 from hsmad_cli.commands.references import load_synthesizer
 from hsmad_cli.commands.style_table import COLUMNS
+from hsmad_cli.config import DYNAMICS
 from hsmad_cli.errors import InputError, PartialError, UsageError, WeightsError
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def style_benchmark(
     steps: options.StepCounts = f"{DEFAULT.steps}",
     temperature: options.Temperatures = f"{DEFAULT.temperature:g}",
     rescale: options.Rescalings = f"{DEFAULT.rescale:g}",
+    dynamics: options.Dynamics = DYNAMICS,
     codec_only: options.CodecOnly = False,
     min_reference_f1: options.LeastF1 = 0.4,
     seed: options.Seed = 0,
@@ -125,7 +127,7 @@ def style_benchmark(
     about = {
         "labels": "families" if families else "styles", "weights": pipeline and pipeline.sha256,
         "codec": model.sha256, "scorer": judge_file and file_sha256(judge_file), "soundfont": soundfont.name,
-        "instruments": instruments, "phrasing": phrasing, "shuffled": shuffled, **asdict(choice),
+        "instruments": instruments, "dynamics": dynamics, "phrasing": phrasing, "shuffled": shuffled, **asdict(choice),
         "min_reference_f1": min_reference_f1,
     }  # fmt: skip
 
@@ -148,7 +150,7 @@ def style_benchmark(
             chosen = StyleClips(recipes, _phrases(recipes, phrasing), soundfont, shuffled).of(
                 items, choice, report.failed
             )
-        players = PromptedPlayers(pool, soundfont, model, pipeline, instruments, seed)
+        players = PromptedPlayers(pool, soundfont, model, pipeline, instruments, dynamics, seed)
         listener = Listener(ear)
         benchmark = Benchmark(players, settings, (JUDGE,), where)
         with report.kept_by(write):

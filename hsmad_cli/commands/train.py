@@ -37,6 +37,14 @@ def train(
             "--style-encoder", metavar="FILE", help="Style encoder of the denoiser, or one to teach phrasing."
         ),
     ] = None,
+    language_model: Annotated[
+        Path | None,
+        typer.Option(
+            "--language-model",
+            metavar="FOLDER",
+            help="Phrasing: a sentence encoder of transformers that says what words outside all captions mean.",
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where RUN stopped, if it has begun.")] = False,
     init: Annotated[
         Path | None,
@@ -110,6 +118,10 @@ def train(
         raise OutputError(f"{output}: holds a run already", "--resume goes on with it, --force begins anew")
     if refresh and stage in ("style", "phrasing"):
         raise UsageError(f"the {stage} stage learns from a fixed bank", "leave out --refresh")
+    if language_model is not None and stage != "phrasing":
+        raise UsageError(
+            f"the {stage} stage learns from sounds, not from a language model", "leave out --language-model"
+        )
     if stage == "phrasing" and init is not None:
         raise UsageError("phrasing begins with its teacher", "name it with --style-encoder in place of --init")
     if stage == "phrasing" and style_encoder is not None and style_encoder.resolve().parent == output.resolve():
@@ -123,7 +135,9 @@ def train(
         if held_out is not None and not profile:
             test = build_held_out(stage, config, held_out, workers, cache, codec, style_encoder)
         bank = prepare_bank(data, config, workers, seed, hours, soundfont or (), cache)
-        trained = build_stage(stage, config, bank, workers, seed, codec, style_encoder, replaceable=refresh > 0)
+        trained = build_stage(
+            stage, config, bank, workers, seed, codec, style_encoder, refresh > 0, language_model=language_model
+        )
         about = {
             "data": str(data), "bank": bank.name, "preset": config.name, "refresh": refresh,
             "held_out": held_out and str(held_out),

@@ -38,6 +38,13 @@ def synonyms() -> Mapping[str, Sequence[str]]:
     return _tables("synonyms.toml")
 
 
+@functools.cache
+def phrases() -> tuple[str, ...]:
+    """What people type, line by line, with nothing said of what it means."""
+    text = (resources.files("hsmad_cli") / "datasets" / "phrases.txt").read_text(encoding="utf-8")
+    return tuple(text.splitlines())
+
+
 def names_of_captions() -> list[str]:
     """Every name of a style or of an instrument."""
     called = (*(recipe.words for recipe in recipes()), *(instrument.names for instrument in instruments()))

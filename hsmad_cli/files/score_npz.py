@@ -7,7 +7,7 @@ is the same to the bit as one rendered on the spot, and a long song never stands
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from torch import Tensor
 from hsmad_cli.errors import InputError
 from hsmad_cli.files.npz import Source, load_npz, save_npz, source_name
 from hsmad_cli.symbolic.caption import caption
+from hsmad_cli.symbolic.dynamics import with_dynamics
 from hsmad_cli.symbolic.notes import N_FAMILIES, N_PITCHES, Ledger, NoteTable, Score
 from hsmad_cli.symbolic.srm import LAYOUT, N_GROUPS, NoteTensors, count_frames, render_srm
 
@@ -45,14 +46,26 @@ class ScoreRoll:
     @classmethod
     def of(cls, score: Score, frame_rate: tuple[int, int], genre: str = "") -> ScoreRoll:
         """The roll of a score, rendered block by block when it is asked for."""
-        notes = NoteTensors.from_scores([score])
         n_frames = count_frames(score.duration_s, frame_rate)
+        block = _renderer(score, frame_rate, n_frames)
+        return cls(score, caption(score, genre), score.duration_s, frame_rate, n_frames, block)
 
-        def render(k: int) -> Tensor:
-            start = k * BLOCK_FRAMES
-            return render_srm(notes, start, min(BLOCK_FRAMES, n_frames - start), frame_rate)
+    def with_dynamics(self, factor: float) -> ScoreRoll:
+        """The roll with dynamics so much wider than those of its score, which stays as written.
 
-        return cls(score, caption(score, genre), score.duration_s, frame_rate, n_frames, render)
+        Cells that do not say what the score says were edited, and keep what they say. Raises ValueError for a negative
+        factor.
+        """
+        if factor == 1:
+            return self
+        written = _renderer(self.score, self.frame_rate, self.n_frames)
+        wider = _renderer(with_dynamics(self.score, factor), self.frame_rate, self.n_frames)
+
+        def block(k: int) -> Tensor:
+            mine = self.block(k)
+            return torch.where(mine == written(k), wider(k), mine)
+
+        return replace(self, block=block)
 
     def blocks(self, multiple: int = 1) -> Iterator[Tensor]:
         """Consecutive blocks [1, frames, D_in]; the last is padded with silence to a multiple of `multiple` in all."""
@@ -61,6 +74,17 @@ class ScoreRoll:
             block = self.block(k)
             surplus = -self.n_frames % multiple if k == n_blocks - 1 else 0
             yield torch.nn.functional.pad(block, (0, 0, 0, surplus))
+
+
+def _renderer(score: Score, frame_rate: tuple[int, int], n_frames: int) -> Callable[[int], Tensor]:
+    """k -> block k of the roll of a score."""
+    notes = NoteTensors.from_scores([score])
+
+    def render(k: int) -> Tensor:
+        start = k * BLOCK_FRAMES
+        return render_srm(notes, start, min(BLOCK_FRAMES, n_frames - start), frame_rate)
+
+    return render
 
 
 def save_roll(target: Path | str, roll: ScoreRoll, force: bool = True) -> None:
@@ -102,6 +126,7 @@ def load_roll(source: Source) -> ScoreRoll:
 class StoredFeatures:
     """The features of a score [2.2] as they lie in an npz of kind `features`: event, local and global [T, D] float32.
 
+    dynamics: how much wider than written the denoiser was told the velocities.
     denoiser_sha256: the weights whose encoder made them; no other denoiser can read them.
     """
 
@@ -111,6 +136,7 @@ class StoredFeatures:
     caption: str
     duration_s: float
     frame_rate: tuple[int, int]
+    dynamics: float
     ledger: Ledger
     denoiser_sha256: str
 
@@ -118,7 +144,8 @@ class StoredFeatures:
 def save_features(target: Path | str, features: StoredFeatures, force: bool = True) -> None:
     """Write features as an npz of kind `features`."""
     arrays = {"event": features.event, "local": features.local, "global": features.global_}
-    meta = {name: getattr(features, name) for name in ("caption", "duration_s", "frame_rate", "denoiser_sha256")}
+    about = ("caption", "duration_s", "frame_rate", "dynamics", "denoiser_sha256")
+    meta = {name: getattr(features, name) for name in about}
     save_npz(target, arrays, {"kind": "features", **meta, "ledger": asdict(features.ledger)}, force)
 
 
@@ -128,8 +155,9 @@ def load_features(source: Source) -> StoredFeatures:
     try:
         event, local, global_ = (arrays[level] for level in FEATURES)
         rate, ledger = _rate(meta["frame_rate"]), Ledger(**meta["ledger"])
-        duration_s, sha256 = float(meta["duration_s"]), str(meta["denoiser_sha256"])
-        return StoredFeatures(event, local, global_, str(meta["caption"]), duration_s, rate, ledger, sha256)
+        words, duration_s, dynamics = str(meta["caption"]), float(meta["duration_s"]), float(meta["dynamics"])
+        sha256 = str(meta["denoiser_sha256"])
+        return StoredFeatures(event, local, global_, words, duration_s, rate, dynamics, ledger, sha256)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{source_name(source)}: the meta of these features is damaged ({error})") from error
 

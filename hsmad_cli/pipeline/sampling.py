@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hsmad_cli.config import SampleConfig
+from hsmad_cli.config import DYNAMICS, SampleConfig
 from hsmad_cli.diffusion.guidance import (
     BOTH,
     NEITHER,
@@ -52,6 +52,7 @@ class EncodedScore:
     features: ScoreFeatures
     caption: str
     duration_s: float
+    dynamics: float
     ledger: Ledger
 
     @property
@@ -92,18 +93,22 @@ class Pipeline:
         return cls(denoiser, vae, style, where, file_sha256(path))
 
     @torch.inference_mode()
-    def encode(self, score: Score | ScoreRoll, instruments: str = "midi") -> EncodedScore:
-        """The features of a whole song [2.2], computed once. `instruments`: `midi`, or `free` to hide who plays."""
+    def encode(self, score: Score | ScoreRoll, instruments: str = "midi", dynamics: float = DYNAMICS) -> EncodedScore:
+        """The features of a whole song [2.2], computed once. `instruments`: `midi`, or `free` to hide who plays.
+
+        dynamics: how much wider than written the velocities of pitched parts are told, 1 = as they are.
+        """
         roll = score if isinstance(score, ScoreRoll) else ScoreRoll.of(score, self.codec.frame_rate)
         if not same_rate(roll.frame_rate, self.codec.frame_rate):
             ours, theirs = (f"{a / b:g}" for a, b in (self.codec.frame_rate, roll.frame_rate))
             raise InputError(f"a roll of {theirs} frames a second, these weights need {ours}")
         hidden = torch.tensor([instruments == "free"])
-        planes = (hide_families(block, hidden) for block in roll.blocks(self._multiple))
+        told = roll.with_dynamics(dynamics)
+        planes = (hide_families(block, hidden) for block in told.blocks(self._multiple))
         with autocast(self.device):
             features = self.denoiser.encode_score(block.to(self.device) for block in planes)
         levels = ScoreFeatures(*(level.float() for level in features))
-        return EncodedScore(levels, roll.caption, roll.duration_s, roll.score.ledger)
+        return EncodedScore(levels, roll.caption, roll.duration_s, dynamics, roll.score.ledger)
 
     def restore(self, stored: StoredFeatures) -> EncodedScore:
         """Features that this denoiser's encoder made earlier. Raises WeightsError if another one made them."""
@@ -114,13 +119,14 @@ class Pipeline:
             )
         levels = (stored.event, stored.local, stored.global_)
         features = ScoreFeatures(*(torch.from_numpy(level)[None].to(self.device) for level in levels))
-        return EncodedScore(features, stored.caption, stored.duration_s, stored.ledger)
+        return EncodedScore(features, stored.caption, stored.duration_s, stored.dynamics, stored.ledger)
 
     def store(self, score: EncodedScore) -> StoredFeatures:
         """The features of a song as arrays, for a file."""
         event, local, global_ = (level[0].cpu().numpy() for level in score.features)
         rate = self.codec.frame_rate
-        return StoredFeatures(event, local, global_, score.caption, score.duration_s, rate, score.ledger, self.sha256)
+        told = score.caption, score.duration_s, rate, score.dynamics
+        return StoredFeatures(event, local, global_, *told, score.ledger, self.sha256)
 
     @torch.inference_mode()
     def sample(

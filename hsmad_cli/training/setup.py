@@ -20,12 +20,13 @@ from hsmad_cli.datasets.sheets import Rates
 from hsmad_cli.errors import ConfigError, UsageError
 from hsmad_cli.files.checkpoint import file_sha256, fill, latent_sha256, load_checkpoint, style_space
 from hsmad_cli.files.hub import find_codec
-from hsmad_cli.files.text_models import load_text_model, text_model_folder
+from hsmad_cli.files.text_models import SentenceModel, load_text_model, text_model_folder
 from hsmad_cli.model.style_encoder import PRETRAINED_STYLES, AudioTextModel, BuiltinStyleEncoder, StyleEncoder
 from hsmad_cli.model.tokenizer import WordTokenizer
 from hsmad_cli.model.vae import VAE
 from hsmad_cli.training.held_out import HeldOut
 from hsmad_cli.training.latents import with_encoded_audio
+from hsmad_cli.training.lexicon import Lexicon
 from hsmad_cli.training.loop import Stage
 from hsmad_cli.training.parallel import Workers
 from hsmad_cli.training.refresh import AudioClips, LatentClips, Refresher
@@ -126,6 +127,7 @@ def build_stage(
     codec: Path | None = None,
     style_encoder: Path | None = None,
     replaceable: bool = False,
+    language_model: Path | None = None,
 ) -> Stage:
     """A stage on this process's share of a bank's clips, which a refresher can replace if they are `replaceable`.
 
@@ -146,21 +148,26 @@ def build_stage(
         return StyleStage(config, bank.to(workers.device), words, seed)
     if kind == "phrasing":
         captions = [text for texts in bank.captions for text in texts]
-        return _phrasing_stage(config, captions, workers.device, style_encoder)
+        return _phrasing_stage(config, captions, workers.device, style_encoder, language_model)
     if codec is None:
         raise UsageError("the denoiser is trained on a codec's latents", "name one with --codec FILE")
     return _denoiser_stage(config, bank, workers.device, seed, codec, style_encoder)
 
 
 def _phrasing_stage(
-    config: Config, captions: Sequence[str], device: torch.device, teacher: Path | None
+    config: Config,
+    captions: Sequence[str],
+    device: torch.device,
+    teacher: Path | None,
+    language_model: Path | None,
 ) -> PhrasingStage:
     if teacher is None:
         raise UsageError("phrasing is taught to a trained style encoder", "name one with --style-encoder FILE")
     tensors, header = load_checkpoint(teacher, "style")
     model = AudioTextModel.from_checkpoint(tensors, header)
     rates = {key: header[key] for key in ("sample_rate", "hop_length")}
-    return PhrasingStage(config, captions, model, rates, style_space(teacher), device)
+    lexicon = Lexicon.of(SentenceModel(language_model), model.text) if language_model else None
+    return PhrasingStage(config, captions, model, rates, style_space(teacher), device, lexicon)
 
 
 def _check_latents(folder: Path, kind: str, codec: Path | None) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from hsmad_cli.config import DYNAMICS
 from hsmad_cli.errors import NonFiniteError
 
 FAST = ("--steps", 2)
@@ -196,15 +197,21 @@ def test_usage_errors(hsmad, song: Path, argv: tuple[str, ...], reason: str) -> 
     assert reason in done.err
 
 
-def test_wider_dynamics_are_other_music_and_an_npz_has_its_own(hsmad, song: Path) -> None:
-    plain = hsmad("sample", song, "-o", "plain.wav", "--json", *FAST)
+def test_wider_dynamics_are_other_music_from_any_form_of_the_score(hsmad, song: Path) -> None:
+    usual = hsmad("sample", song, "-o", "usual.wav", "--json", *FAST)
     wide = hsmad("sample", song, "-o", "wide.wav", "--dynamics", 2, "--json", *FAST)
-    assert [json.loads(done.out)["dynamics"] for done in (plain, wide)] == [1, 2]
-    assert Path("plain.wav").read_bytes() != Path("wide.wav").read_bytes()
+    assert [json.loads(done.out)["dynamics"] for done in (usual, wide)] == [DYNAMICS, 2]
+    assert Path("usual.wav").read_bytes() != Path("wide.wav").read_bytes()
     hsmad("render-srm", song, "-o", "roll.npz")
-    refused = hsmad("sample", "roll.npz", "-o", "again.wav", "--dynamics", 2, *FAST)
+    hsmad("sample", "roll.npz", "-o", "roll.wav", "--dynamics", 2, *FAST)
+    assert Path("roll.wav").read_bytes() == Path("wide.wav").read_bytes()
+    hsmad("encode", song, "-o", "features.npz", "--dynamics", 2)
+    told = hsmad("sample", "features.npz", "-o", "features.wav", "--json", *FAST)
+    assert json.loads(told.out)["dynamics"] == 2
+    assert Path("features.wav").read_bytes() == Path("wide.wav").read_bytes()
+    refused = hsmad("sample", "features.npz", "-o", "again.wav", "--dynamics", 2, *FAST)
     assert refused.code == 3
-    assert "--dynamics is for MIDI" in refused.err
+    assert "features hold their dynamics already" in refused.err
 
 
 def test_two_inputs_need_a_folder_and_two_of_one_name_are_refused(hsmad, song: Path) -> None:

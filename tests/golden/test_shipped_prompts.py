@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from hsmad_cli.config import StyleConfig
 from hsmad_cli.datasets.recipes import recipes
-from hsmad_cli.datasets.sentences import learnt_phrases, names_of_captions
+from hsmad_cli.datasets.sentences import learnt_phrases, names_of_captions, phrases
 from hsmad_cli.files.hub import find_weights
 from hsmad_cli.model.tokenizer import words_of
 from hsmad_cli.training.setup import load_style_encoder
@@ -38,6 +38,6 @@ def test_the_shipped_text_encoder_knows_what_is_meant() -> None:
 def test_every_style_is_asked_for_and_few_prompts_are_of_the_training_lists() -> None:
     assert set(PROMPTS) == {recipe.words[0] for recipe in recipes()}
     assert {len(prompts) for prompts in PROMPTS.values()} == {5}
-    learnt = {tuple(words_of(phrase)) for phrase in (*learnt_phrases(), *names_of_captions())}
+    learnt = {tuple(words_of(phrase)) for phrase in (*learnt_phrases(), *names_of_captions(), *phrases())}
     shared = [prompt for prompts in PROMPTS.values() for prompt in prompts if tuple(words_of(prompt)) in learnt]
     assert len(shared) <= MOST_SHARED

@@ -1,7 +1,8 @@
 """The phrasing stage: a trained text tower [2.4] learns that a sentence, or a synonym, means what its caption means.
 
 The tower as it was is the teacher, and its space stays: the vector of a caption is what it was, and that of a sentence
-around it becomes the same. So every denoiser that learnt by the teacher plays by the pupil.
+around it becomes the same. So every denoiser that learnt by the teacher plays by the pupil. With a `Lexicon` it also
+learns words that no caption has.
 """
 
 from __future__ import annotations
@@ -25,11 +26,14 @@ from hsmad_cli.datasets.sentences import (
     with_slips,
 )
 from hsmad_cli.model.style_encoder import AudioTextModel, BuiltinStyleEncoder
-from hsmad_cli.model.tokenizer import PADDING, WordTokenizer, words_of
+from hsmad_cli.model.tokenizer import FIRST_TRIGRAM, PADDING, WordTokenizer, words_of
+from hsmad_cli.training.lexicon import Lexicon
 from hsmad_cli.training.randomness import Draw
 
 LONGEST = 96
+VOCABULARY = 8192
 SOURCES = (0.45, 0.35, 0.2)
+OF_LEXICON = 0.35
 PLAIN_ITEMS, SYNONYMS, SENTENCES = 0.25, 0.7, 0.6
 
 
@@ -41,7 +45,7 @@ class PhrasingBatch(NamedTuple):
 
 
 class PhrasingStage:
-    """Trains the text tower of `teacher` on sentences around `captions`.
+    """Trains the text tower of `teacher` on sentences around `captions`, and on a lexicon if there is one.
 
     rates: the teacher's sample_rate and hop_length. space_sha256: of the space that it keeps.
     """
@@ -56,6 +60,7 @@ class PhrasingStage:
         rates: Mapping[str, int],
         space_sha256: str,
         device: torch.device,
+        lexicon: Lexicon | None = None,
     ) -> None:
         self.config, self.train, self.device = config, config.train_phrasing, device
         called_otherwise = [name for name, others in synonyms().items() for _ in others]
@@ -63,8 +68,11 @@ class PhrasingStage:
         self.teacher = teacher.text.to(device).eval().requires_grad_(False)
         self.space_sha256 = space_sha256
         known = teacher.text.config
-        self.style = replace(known, max_tokens=max(known.max_tokens, LONGEST))
-        self.words = more_words(self.teacher.tokenizer.words, known.vocabulary)
+        self.lexicon = lexicon
+        vocabulary = max(known.vocabulary, VOCABULARY) if lexicon else known.vocabulary
+        self.style = replace(known, max_tokens=max(known.max_tokens, LONGEST), vocabulary=vocabulary)
+        learnt = [*learnt_phrases(), *(lexicon.phrases if lexicon else ())]
+        self.words = more_words(self.teacher.tokenizer.words, learnt, vocabulary)
         self.rates = dict(rates)
         self.model = AudioTextModel(self.style, self.words, **self.rates)
         self.model.load_state_dict({**teacher.state_dict(), **_text_tensors(self.teacher, self.model.text)})
@@ -77,9 +85,15 @@ class PhrasingStage:
         generator = np.random.default_rng(int(torch.randint(2**62, (), generator=chance)))
         captions = [self._caption(generator) for _ in range(self.train.batch)]
         said = [_said(caption, generator) for caption in captions]
+        meant = self.teacher.encode(captions)
+        if self.lexicon is not None:
+            for item in np.flatnonzero(generator.uniform(size=len(said)) < OF_LEXICON):
+                phrase = int(generator.integers(len(self.lexicon.phrases)))
+                said[item] = _in_a_sentence(self.lexicon.phrases[phrase], generator)
+                meant[item] = self.lexicon.meant[phrase]
         tokens = self.model.text.tokenizer(said)
         longest = int((tokens != PADDING).sum(1).max())
-        return PhrasingBatch(tokens[:, :longest].to(self.device), self.teacher.encode(captions))
+        return PhrasingBatch(tokens[:, :longest].to(self.device), meant)
 
     def _caption(self, generator: np.random.Generator) -> str:
         """One of a clip, a name once for each of its synonyms, or any name alone."""
@@ -101,22 +115,35 @@ def _said(caption: str, generator: np.random.Generator) -> str:
     if generator.uniform() < PLAIN_ITEMS:
         return caption
     said = said_otherwise(caption, generator) if generator.uniform() < SYNONYMS else caption
+    return _in_a_sentence(said, generator)
+
+
+def _in_a_sentence(said: str, generator: np.random.Generator) -> str:
+    """The same, mostly with words around it, and with slips."""
     said = sentence(said, generator) if generator.uniform() < SENTENCES else said
     return with_slips(said, generator)
 
 
-def more_words(words: Sequence[str], vocabulary: int) -> list[str]:
-    """The words of a vocabulary and, as far as it has room, those of sentences and synonyms."""
-    counts = Counter(word for phrase in learnt_phrases() for word in words_of(phrase))
-    ranked = sorted(counts.keys() - set(words), key=lambda word: (-counts[word], word))
+def more_words(words: Sequence[str], phrases: Sequence[str], vocabulary: int) -> list[str]:
+    """The words of a vocabulary and, as far as it has room, those of phrases: the most frequent, then the first."""
+    counts = Counter(word for phrase in phrases for word in words_of(phrase))
+    old = set(words)
+    ranked = [word for word, _ in counts.most_common() if word not in old]
     return [*words, *ranked[: WordTokenizer.most_words(vocabulary) - len(words)]]
 
 
 def _text_tensors(teacher: BuiltinStyleEncoder, pupil: BuiltinStyleEncoder) -> dict[str, Tensor]:
-    """The teacher's tensors as the pupil's: new words begin as the mean of their letters, new positions as the last."""
-    rows, position = teacher.embedding.weight.clone(), teacher.position
-    for word in pupil.tokenizer.ids.keys() - teacher.tokenizer.ids.keys():
-        rows[pupil.tokenizer.ids[word]] = teacher.embedding.weight[teacher.tokenizer.spell(word)].mean(0)
+    """The teacher's tensors as the pupil's: new words begin as the mean of their letters, new positions as the last.
+
+    In a vocabulary a whole number of times as large, a trigram begins as the one that it was confused with.
+    """
+    old, rows, position = teacher.embedding.weight, pupil.embedding.weight.detach().clone(), teacher.position
+    rows[:FIRST_TRIGRAM] = old[:FIRST_TRIGRAM]
+    trigrams = torch.arange(pupil.tokenizer.n_trigrams)
+    rows[FIRST_TRIGRAM + trigrams] = old[FIRST_TRIGRAM + trigrams % teacher.tokenizer.n_trigrams]
+    for word, row in pupil.tokenizer.ids.items():
+        known = teacher.tokenizer.ids.get(word)
+        rows[row] = old[teacher.tokenizer.spell(word)].mean(0) if known is None else old[known]
     longer = position[-1:].expand(len(pupil.position) - len(position), -1)
     changed = {"embedding.weight": rows, "position": torch.cat([position, longer])}
     return {f"text.{name}": tensor for name, tensor in {**teacher.state_dict(), **changed}.items()}

@@ -15,7 +15,9 @@ from hsmad_cli.errors import InputError
 from hsmad_cli.files import score_npz
 from hsmad_cli.files.npz import encode_npz, load_npz
 from hsmad_cli.files.score_npz import ScoreRoll, StoredFeatures, load_features, load_roll, save_features, save_roll
+from hsmad_cli.symbolic.dynamics import with_dynamics
 from hsmad_cli.symbolic.notes import Ledger, NoteTable, Score
+from hsmad_cli.symbolic.srm import LAYOUT
 
 RATE = (44100, 882)
 
@@ -53,6 +55,30 @@ def test_a_roll_comes_back_to_the_bit_with_its_score(score: Score, tmp_path: Pat
     assert (read.score.ledger, read.score.chords, read.score.title) == (score.ledger, score.chords, score.title)
     for name, column in score.notes.columns().items():
         np.testing.assert_array_equal(getattr(read.score.notes, name), column)
+
+
+def test_wider_dynamics_are_those_of_the_wider_score_also_after_a_file(score: Score, tmp_path: Path) -> None:
+    roll = ScoreRoll.of(score, RATE)
+    save_roll(tmp_path / "roll.npz", roll)
+    wider = whole(ScoreRoll.of(with_dynamics(score, 1.5), RATE))
+    assert not torch.equal(wider, whole(roll))
+    for written in (roll, load_roll(tmp_path / "roll.npz")):
+        assert torch.equal(whole(written.with_dynamics(1.5)), wider)
+        assert torch.equal(whole(written.with_dynamics(1.0)), whole(roll))
+        assert written.with_dynamics(1.5).score is written.score
+
+
+def test_what_was_edited_in_a_roll_keeps_its_dynamics(score: Score, tmp_path: Path) -> None:
+    save_roll(tmp_path / "roll.npz", ScoreRoll.of(score, RATE))
+    arrays, meta = load_npz(tmp_path / "roll.npz", "srm")
+    edited = arrays["union_onset"].copy()
+    struck = np.argwhere(edited > 0)[0]
+    edited[tuple(struck)] = 0.123
+    read = load_roll(BytesIO(encode_npz({**arrays, "union_onset": edited}, meta))).with_dynamics(1.5)
+    wider = whole(ScoreRoll.of(with_dynamics(score, 1.5), RATE))[0, :, LAYOUT.union_onset]
+    heard = whole(read)[0, :, LAYOUT.union_onset]
+    assert float(heard[tuple(struck)]) == pytest.approx(0.123)
+    assert int((heard != wider).sum()) == 1
 
 
 def test_padding_is_silence_up_to_the_multiple(score: Score) -> None:
@@ -102,17 +128,13 @@ def test_features_come_back(tmp_path: Path) -> None:
     levels = [
         np.random.default_rng(n).normal(size=(frames, 4)).astype(np.float32) for n, frames in enumerate((16, 4, 1))
     ]
-    features = StoredFeatures(*levels, "solo piano", 0.3, RATE, Ledger(2, 2), "abc")
+    features = StoredFeatures(*levels, "solo piano", 0.3, RATE, 1.5, Ledger(2, 2), "abc")
     save_features(tmp_path / "features.npz", features)
     read = load_features((tmp_path / "features.npz").read_bytes())
     for level in ("event", "local", "global_"):
         np.testing.assert_array_equal(getattr(read, level), getattr(features, level))
-    assert (read.caption, read.frame_rate, read.ledger, read.denoiser_sha256) == (
-        "solo piano",
-        RATE,
-        Ledger(2, 2),
-        "abc",
-    )
+    assert (read.caption, read.frame_rate, read.dynamics) == ("solo piano", RATE, 1.5)
+    assert (read.ledger, read.denoiser_sha256) == (Ledger(2, 2), "abc")
     arrays, _ = load_npz(tmp_path / "features.npz", "features")
     with pytest.raises(InputError, match="the meta of these features is damaged"):
         load_features(BytesIO(encode_npz(arrays, {"kind": "features"})))
@@ -134,6 +156,6 @@ def test_the_document_names_every_key(score: Score, tmp_path: Path) -> None:
     found = {re.sub(r"_\d\d$", "_NN", name) for name in arrays} | {f"meta.{key}" for key in meta}
     assert documented("srm") == found
     levels = [np.zeros((1, 1), np.float32)] * 3
-    save_features(tmp_path / "features.npz", StoredFeatures(*levels, "", 1.0, RATE, Ledger(), ""))
+    save_features(tmp_path / "features.npz", StoredFeatures(*levels, "", 1.0, RATE, 1.0, Ledger(), ""))
     arrays, meta = load_npz(tmp_path / "features.npz", "features")
     assert documented("features") == set(arrays) | {f"meta.{key}" for key in meta}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,13 @@ def test_each_part_spreads_about_its_own_mean() -> None:
     """60 and 80 are 10 from their mean of 70, 40 and 50 are 5 from theirs of 45."""
     played = with_dynamics(score([60, 80, 40, 50], [0, 0, 1, 1]), 2.0)
     assert played.notes.velocity.tolist() == [50, 90, 35, 55]
+
+
+def test_drums_are_told_as_written() -> None:
+    played = score([60, 80, 40, 50], [0, 0, 1, 1])
+    drums = np.array([False, False, True, True])
+    wider = with_dynamics(replace(played, notes=played.notes.with_columns(is_drum=drums)), 2.0)
+    assert wider.notes.velocity.tolist() == [50, 90, 40, 50]
 
 
 def test_one_changes_nothing_zero_makes_it_flat_and_limits_hold() -> None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from hsmad_cli.config import Config, StyleConfig, TrainConfig
+from hsmad_cli.datasets.sentences import learnt_phrases
 from hsmad_cli.files.checkpoint import file_sha256, halved, save_checkpoint, style_space
-from hsmad_cli.model.style_encoder import AudioTextModel, BuiltinStyleEncoder
+from hsmad_cli.model.style_encoder import AudioTextModel, BuiltinStyleEncoder, scaled
+from hsmad_cli.training.lexicon import Lexicon
 from hsmad_cli.training.loop import train
 from hsmad_cli.training.parallel import Workers
 from hsmad_cli.training.randomness import Draw
-from hsmad_cli.training.stages.phrasing import PhrasingStage, more_words
+from hsmad_cli.training.stages.phrasing import OF_LEXICON, PhrasingStage, more_words
 
 CPU = torch.device("cpu")
 WORDS = ["church", "jazz", "organ", "piano", "quiet", "trio"]
@@ -21,13 +24,13 @@ RATES = {"sample_rate": 44100, "hop_length": 882}
 STYLE = StyleConfig(width=16, text_width=32, depth=1, heads=2, vocabulary=4096, max_tokens=24, audio_channels=(4, 8))
 
 
-def stage() -> PhrasingStage:
+def stage(lexicon: Lexicon | None = None) -> PhrasingStage:
     torch.manual_seed(0)
     teacher = AudioTextModel(STYLE, WORDS, **RATES)
     config = Config(
         train_phrasing=TrainConfig(batch=32, learning_rate=3e-3, warmup=5, ema=0.5, precision="fp32"),
     )
-    return PhrasingStage(config, CAPTIONS, teacher, RATES, "the space", CPU)
+    return PhrasingStage(config, CAPTIONS, teacher, RATES, "the space", CPU, lexicon)
 
 
 def test_before_training_a_caption_means_what_it_meant() -> None:
@@ -39,12 +42,28 @@ def test_before_training_a_caption_means_what_it_meant() -> None:
     assert "please" in taught.words
 
 
+def test_a_lexicon_brings_its_words_and_before_training_all_means_what_it_meant() -> None:
+    taught = stage(Lexicon(["rainy harbour", "zither"], scaled(torch.eye(2, STYLE.width))))
+    texts = [*CAPTIONS, "zzyzx trio", "vrooqel"]
+    torch.testing.assert_close(taught.model.text.encode(texts), taught.teacher.encode(texts))
+    assert {"rainy", "harbour", "zither"} < set(taught.words)
+    assert taught.model.text.config.vocabulary == 2 * STYLE.vocabulary
+
+
+def test_a_share_of_the_items_is_of_the_lexicon() -> None:
+    meant = scaled(torch.ones(1, STYLE.width))
+    taught = stage(Lexicon(["zither"], meant))
+    batches = [taught.batch(step, Draw(0, step)) for step in range(20)]
+    share = torch.cat([(batch.meant == meant).all(1) for batch in batches]).float().mean()
+    assert float(share) == pytest.approx(OF_LEXICON, abs=0.06)
+
+
 def test_a_small_vocabulary_takes_as_many_words_as_it_has_room_for() -> None:
-    words = more_words(WORDS, vocabulary=32)
+    words = more_words(WORDS, learnt_phrases(), vocabulary=32)
     assert len(words) == 32 - 8 - 2
     assert words[: len(WORDS)] == WORDS
     assert {"the", "a", "with"} < set(words)
-    assert more_words(WORDS, vocabulary=10) == WORDS
+    assert more_words(WORDS, learnt_phrases(), vocabulary=10) == WORDS
 
 
 def test_a_batch_is_a_function_of_the_draw() -> None:
