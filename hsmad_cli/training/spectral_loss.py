@@ -3,8 +3,7 @@
 All terms compare signals that were divided by the loudness of the target (`loudness`), item by item, so that a whisper
 counts as much as a full orchestra; and each third of an octave counts as much as any other. An error measured over all
 of the spectrum together is that of its loudest octaves: the partials above 2 kHz, of which no phase can be known, then
-come out silent, and with them go notes. Magnitudes are compared by themselves for the same reason, and higher up than
-`PHASE_HZ` they are all that counts: whoever must guess a phase loses least by playing nothing.
+come out silent, and with them go notes. Magnitudes are compared by themselves for the same reason.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from hsmad_cli.model.vae import to_mid_side
 
 SIZE_PAIRS = ((4096, 2048), (1024, 512), (256, 128))
 LOWEST_HZ, BANDS_AN_OCTAVE = 60.0, 3
-PHASE_HZ, PHASE_SLOPE = 4000.0, 4
 QUIETEST_RMS = 1e-2
 LOG_FLOOR = 2e-3
 ENERGY_FLOOR = 1e-2
@@ -28,8 +26,8 @@ BAND_FLOOR = 1e-2
 AMPLITUDE_FLOOR = 1e-4
 SMOOTHING = 1e-2
 
-Distances = tuple[Tensor, Tensor, Tensor, Tensor]
-Comparison = Callable[[Tensor, Tensor, Tensor, Tensor], Distances]
+Distances = tuple[Tensor, Tensor, Tensor]
+Comparison = Callable[[Tensor, Tensor, Tensor], Distances]
 
 
 def loudness(audio: Tensor) -> Tensor:
@@ -50,11 +48,6 @@ def third_octaves(size: int, sample_rate: int) -> Tensor:
     return F.one_hot(number.unique(return_inverse=True)[1]).float()
 
 
-def phase_weight(size: int, sample_rate: int) -> Tensor:
-    """How much of a complex error's energy counts in each bin [size / 2 + 1]: all in the lows, half at PHASE_HZ."""
-    return 1 / (1 + (torch.fft.rfftfreq(size, 1 / sample_rate) / PHASE_HZ) ** PHASE_SLOPE)
-
-
 def relative_error(error_energy: Tensor, energy: Tensor) -> Tensor:
     """|error| / |signal| from their energies: 0 when equal, 1 for silence instead of the signal, smooth at 0."""
     return (error_energy / (energy + ENERGY_FLOOR) + SMOOTHING**2).sqrt() - SMOOTHING
@@ -70,48 +63,41 @@ class SpectralDistance(nn.Module):
     """Distances of stereo signals at one FFT size.
 
     `forward(estimate, target, sides)`: two signals [B, 2, n] of unit loudness -> scalars (complex, magnitude,
-    log-magnitude, log-energy).
+    log-magnitude).
     `compare` may be a compiled `compare_spectra`; one serves all sizes.
     """
 
     window: Tensor
     bands: Tensor
-    phase: Tensor
 
     def __init__(self, size: int, sample_rate: int, compare: Comparison | None = None) -> None:
         super().__init__()
         self.compare = compare or compare_spectra
         self.register_buffer("window", analysis_window(size), persistent=False)
         self.register_buffer("bands", third_octaves(size, sample_rate), persistent=False)
-        self.register_buffer("phase", phase_weight(size, sample_rate), persistent=False)
 
     def forward(self, estimate: Tensor, target: Tensor, sides: Tensor) -> Distances:
         Y = spectrum(three_signals(estimate, sides), self.window)
         X = spectrum(three_signals(target, sides), self.window)
-        return self.compare(Y, X, self.bands, self.phase)
+        return self.compare(Y, X, self.bands)
 
 
-def compare_spectra(Y: Tensor, X: Tensor, bands: Tensor, phase: Tensor) -> Distances:
-    """Means over the bands: relative errors of |Y|^(1/2) e^(i phase) and of |Y|^(1/2); |log |Y| / |X|| of bins and
-    |log sum |Y| / sum |X|| of whole bands, frame by frame, in nepers.
+def compare_spectra(Y: Tensor, X: Tensor, bands: Tensor) -> Distances:
+    """Means over the bands: relative errors of |Y|^(1/2) e^(i phase) and of |Y|^(1/2), and |log |Y| / |X|| in nepers.
 
-    Y, X: estimate and target [B, signals, frames, bins, 2]; bands: of the bins, 0 or 1 [bins, bands]; phase:
-    `phase_weight` [bins]. A band much quieter than the others of an item counts less, but not in |log |Y| / |X||.
+    Y, X: estimate and target [B, signals, frames, bins, 2]; bands: of the bins, 0 or 1 [bins, bands]. A band much
+    quieter than the others of an item counts less.
     """
     compressed_X, compressed_Y = compressed(X), compressed(Y)
-    energy_X, energy_Y = power(compressed_X) @ bands, power(compressed_Y) @ bands
-    energy = energy_X.mean(2)
-    floor = BAND_FLOOR * energy.mean((1, 2), keepdim=True)
-    complex_error = power(compressed_Y - compressed_X).mean(2) * phase @ bands
+    energy = power(compressed_X).mean(2) @ bands
+    energy = energy + BAND_FLOOR * energy.mean((1, 2), keepdim=True)
+    complex_error = power(compressed_Y - compressed_X).mean(2) @ bands
     magnitude_error = (amplitude(compressed_Y) - amplitude(compressed_X)).square().mean(2) @ bands
     log_ratio = torch.log((power(Y) + LOG_FLOOR**2) / (power(X) + LOG_FLOOR**2)).abs().mean((0, 1, 2))
-    quiet = floor[..., None] + ENERGY_FLOOR
-    log_energy_ratio = torch.log((energy_Y + quiet) / (energy_X + quiet)).abs()
     return (
-        relative_error(complex_error, energy + floor).mean(),
-        relative_error(magnitude_error, energy + floor).mean(),
+        relative_error(complex_error, energy).mean(),
+        relative_error(magnitude_error, energy).mean(),
         0.5 * (log_ratio @ bands / bands.sum(0)).mean(),
-        log_energy_ratio.mean(),
     )
 
 

@@ -12,7 +12,6 @@ from hsmad_cli.training.spectral_loss import (
     SpectralDistance,
     draw_sizes,
     loudness,
-    phase_weight,
     relative_error,
     third_octaves,
     three_signals,
@@ -22,11 +21,6 @@ from hsmad_cli.training.spectral_loss import (
 RATE = 44100
 SIZES = [size for pair in SIZE_PAIRS for size in pair]
 LEFT = torch.ones(2, 1)
-
-
-def known_phases(distance: SpectralDistance) -> torch.Tensor:
-    """The share of a complex error that counts in each band of white noise."""
-    return (distance.phase @ distance.bands / distance.bands.sum(0)).sqrt()
 
 
 def signals(seed: int = 0) -> torch.Tensor:
@@ -51,25 +45,21 @@ def test_silence_has_finite_values_and_gradients(size: int) -> None:
 
 
 def test_silence_instead_of_a_signal_costs_about_one() -> None:
-    distance = SpectralDistance(512, RATE)
-    complex_distance, magnitude, *_ = distance(torch.zeros(2, 2, 3000), signals(), LEFT)
-    assert float(complex_distance) == pytest.approx(float(known_phases(distance).mean()), abs=0.05)
+    complex_distance, magnitude, _ = SpectralDistance(512, RATE)(torch.zeros(2, 2, 3000), signals(), LEFT)
+    assert 0.9 < complex_distance < 1.0
     assert 0.9 < magnitude < 1.0
     assert 0.9 < wave_distance(torch.zeros(2, 2, 3000), signals()) < 1.0
 
 
 def test_the_wrong_phase_costs_more_than_the_wrong_level() -> None:
     distance = SpectralDistance(512, RATE)
-    inverted, upright, _, energy = distance(-signals(), signals(), LEFT)
-    quieter, low, log_quieter, less_energy = distance(0.5 * signals(), signals(), LEFT)
-    known = float(known_phases(distance).mean())
-    assert float(inverted) == pytest.approx(2 * known, rel=0.06)
+    inverted, upright, _ = distance(-signals(), signals(), LEFT)
+    quieter, low, log_quieter = distance(0.5 * signals(), signals(), LEFT)
+    assert inverted > 1.8
     assert upright < 1e-6
-    assert float(quieter) == pytest.approx((1 - math.sqrt(0.5)) * known, abs=0.03)
+    assert float(quieter) == pytest.approx(1 - math.sqrt(0.5), abs=0.03)
     assert float(low) == pytest.approx(1 - math.sqrt(0.5), abs=0.03)
     assert float(log_quieter) == pytest.approx(math.log(2), abs=0.03)
-    assert energy < 1e-6
-    assert float(less_energy) == pytest.approx(math.log(2), abs=0.1)
 
 
 def test_loudness_makes_the_distance_independent_of_level() -> None:
@@ -105,17 +95,8 @@ def test_lost_octaves_cost_their_share_of_all_however_quiet_they_are(gain: float
     scale = loudness(target)
     distance = SpectralDistance(2048, RATE)
     lost = (torch.fft.rfftfreq(2048, 1 / RATE) > 2000).float() @ distance.bands > 0
-    complex_distance, magnitude, *_ = distance(estimate / scale, target / scale, LEFT)
-    assert float(complex_distance) == pytest.approx(float((lost * known_phases(distance)).mean()), abs=0.1)
-    assert float(magnitude) == pytest.approx(float(lost.float().mean()), abs=0.1)
-
-
-def test_phases_count_in_the_lows_alone() -> None:
-    weight = phase_weight(4096, RATE)
-    assert float(weight[0]) == 1.0
-    assert float(weight[round(1000 * 4096 / RATE)]) > 0.99
-    assert float(weight[round(4000 * 4096 / RATE)]) == pytest.approx(0.5, abs=0.01)
-    assert float(weight[round(16000 * 4096 / RATE)]) < 0.01
+    for value in distance(estimate / scale, target / scale, LEFT)[:2]:
+        assert float(value) == pytest.approx(float(lost.float().mean()), abs=0.1)
 
 
 def test_three_signals_are_mid_side_and_one_channel() -> None:
