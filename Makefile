@@ -8,7 +8,7 @@ PACK ?= ../train-midi
 SOUNDFONT ?=
 HOURS ?= 24
 # Half of the cores make fresh clips, shared out among the processes of training.
-FRESH ?= $(shell echo $$(( ($$(getconf _NPROCESSORS_ONLN) / 2 + $(PROCESSES) - 1) / $(PROCESSES) )))
+FRESH ?= $(shell echo $$(( (($$(getconf _NPROCESSORS_ONLN) + 1) / 2 + $(PROCESSES) - 1) / $(PROCESSES) )))
 RUNS ?= runs
 NPROC ?= $(shell nvidia-smi -L 2>/dev/null | grep -c GPU)
 PROCESSES = $(if $(filter 0,$(NPROC)),1,$(NPROC))

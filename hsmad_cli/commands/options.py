@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from hsmad_cli.config import DYNAMICS
+
 MAX_STEPS = 1000
 
 Inputs = Annotated[list[str], typer.Argument(metavar="INPUT", help="Input files; - is stdin.", show_default=False)]
@@ -37,25 +39,12 @@ Gain = Annotated[
     float, typer.Option("--gain", metavar="DB", min=-120, max=120, help="Louder or softer by so many decibels.")
 ]
 Instruments = Literal["free", "midi"]
-Dynamics = Annotated[
-    float,
-    typer.Option(
-        "--dynamics",
-        metavar="FACTOR",
-        min=0,
-        max=10,
-        help="Velocities of pitched parts are told so many times as far from the mean of their part.",
-    ),
-]
-GivenDynamics = Annotated[
+_WIDER = "How much wider than written the velocities of pitched parts are told; 1 = as written."
+Dynamics = Annotated[float, typer.Option("--dynamics", metavar="FACTOR", min=0, max=10, help=_WIDER)]
+DynamicsOfScore = Annotated[
     float | None,
     typer.Option(
-        "--dynamics",
-        metavar="FACTOR",
-        min=0,
-        max=10,
-        help="Velocities of pitched parts are told so many times as far from the mean of their part.  [default: 1.5]",
-        show_default=False,
+        "--dynamics", metavar="FACTOR", min=0, max=10, help=f"{_WIDER}  [default: {DYNAMICS:g}]", show_default=False
     ),
 ]
 MaxMinutes = Annotated[float, typer.Option("--max-minutes", min=0, help="Refuse scores that are longer.")]

@@ -67,7 +67,7 @@ def sample(
             show_default=False,
         ),
     ] = None,
-    dynamics: options.GivenDynamics = None,
+    dynamics: options.DynamicsOfScore = None,
     start: Annotated[float, typer.Option("--start", min=0, help="Second of the song to begin at.")] = 0.0,
     seconds: Annotated[
         float | None, typer.Option("--seconds", min=0.1, help="Only so many seconds; the whole song by default.")

@@ -140,7 +140,7 @@ def train(
         )
         about = {
             "data": str(data), "bank": bank.name, "preset": config.name, "refresh": refresh,
-            "held_out": held_out and str(held_out),
+            "held_out": held_out and str(held_out), "language_model": language_model and str(language_model),
         }  # fmt: skip
         refresher = build_refresher(trained, config, plan, workers, refresh, codec, style_encoder) if plan else None
         try:

@@ -13,6 +13,7 @@ import numpy as np
 
 from hsmad_cli.datasets.captions import pick
 from hsmad_cli.datasets.recipes import recipes
+from hsmad_cli.model.tokenizer import words_of
 from hsmad_cli.symbolic.instruments import instruments
 
 _FRAME_SHARE, _ADJECTIVE_SHARE, _ASIDE_SHARE = 0.6, 0.35, 0.35
@@ -55,6 +56,18 @@ def learnt_phrases() -> list[str]:
     """All that training says beyond captions, for its words."""
     empty = (phrase for name, phrases in table().items() if not name.startswith("held_out") for phrase in phrases)
     return [*empty, *(name for names in synonyms().values() for name in names)]
+
+
+def taught_otherwise() -> set[tuple[str, ...]]:
+    """What has a meaning of its own, as words: names and their synonyms, what says nothing of the sound, and all that
+    an evaluation asks for."""
+    told = (*names_of_captions(), *learnt_phrases())
+    held_out = (*(phrase for recipe in recipes() for phrase in recipe.held_out), *_held_out_parts())
+    return {tuple(words_of(phrase)) for phrase in (*told, *held_out)}
+
+
+def _held_out_parts() -> list[str]:
+    return [phrase for name, phrases in table().items() if name.startswith("held_out") for phrase in phrases]
 
 
 def said_otherwise(caption: str, generator: np.random.Generator) -> str:

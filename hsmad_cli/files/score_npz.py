@@ -24,6 +24,8 @@ from hsmad_cli.symbolic.notes import N_FAMILIES, N_PITCHES, Ledger, NoteTable, S
 from hsmad_cli.symbolic.srm import LAYOUT, N_GROUPS, NoteTensors, count_frames, render_srm
 
 BLOCK_FRAMES = 2048
+HALF_PRECISION = 2**-10
+LARGEST = 127
 CURVES = ("tempo_s", "tempo_bpm", "pedal_s", "pedal_value", "beats_s")
 FEATURES = ("event", "local", "global")
 
@@ -33,7 +35,7 @@ class ScoreRoll:
     """The roll S_sync [T_H, D_in] of a song [2.2.1] and the score that it came from.
 
     frame_rate: frames a second as (numerator, denominator). n_frames: T_H without padding. caption: what the score says
-    in words. block: k -> [1, frames, D_in], the frames from k BLOCK_FRAMES on.
+    in words. block: k -> [1, frames, D_in], the frames from k BLOCK_FRAMES on. from_file: it may have been edited.
     """
 
     score: Score
@@ -42,6 +44,7 @@ class ScoreRoll:
     frame_rate: tuple[int, int]
     n_frames: int
     block: Callable[[int], Tensor]
+    from_file: bool = False
 
     @classmethod
     def of(cls, score: Score, frame_rate: tuple[int, int], genre: str = "") -> ScoreRoll:
@@ -53,17 +56,20 @@ class ScoreRoll:
     def with_dynamics(self, factor: float) -> ScoreRoll:
         """The roll with dynamics so much wider than those of its score, which stays as written.
 
-        Cells that do not say what the score says were edited, and keep what they say. Raises ValueError for a negative
-        factor.
+        Cells of a file that do not say what its score says, as well as half precision can, were edited, and keep what
+        they say. Raises ValueError for a negative factor.
         """
         if factor == 1:
             return self
-        written = _renderer(self.score, self.frame_rate, self.n_frames)
         wider = _renderer(with_dynamics(self.score, factor), self.frame_rate, self.n_frames)
+        if not self.from_file:
+            return replace(self, block=wider)
+        written = _renderer(self.score, self.frame_rate, self.n_frames)
 
         def block(k: int) -> Tensor:
             mine = self.block(k)
-            return torch.where(mine == written(k), wider(k), mine)
+            as_written = torch.isclose(mine, written(k), rtol=HALF_PRECISION, atol=HALF_PRECISION)
+            return torch.where(as_written, wider(k), mine)
 
         return replace(self, block=block)
 
@@ -119,7 +125,7 @@ def load_roll(source: Source) -> ScoreRoll:
             block[0, :, where] = torch.from_numpy(array[rows].astype(np.float32))
         return block
 
-    return ScoreRoll(score, words, duration_s, frame_rate, n_frames, read)
+    return ScoreRoll(score, words, duration_s, frame_rate, n_frames, read, from_file=True)
 
 
 @dataclass(frozen=True)
@@ -155,7 +161,7 @@ def load_features(source: Source) -> StoredFeatures:
     try:
         event, local, global_ = (arrays[level] for level in FEATURES)
         rate, ledger = _rate(meta["frame_rate"]), Ledger(**meta["ledger"])
-        words, duration_s, dynamics = str(meta["caption"]), float(meta["duration_s"]), float(meta["dynamics"])
+        words, duration_s, dynamics = str(meta["caption"]), float(meta["duration_s"]), float(meta.get("dynamics", 1.0))
         sha256 = str(meta["denoiser_sha256"])
         return StoredFeatures(event, local, global_, words, duration_s, rate, dynamics, ledger, sha256)
     except (KeyError, TypeError, ValueError) as error:
@@ -211,7 +217,21 @@ def _score_from(arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> Sc
     notes = NoteTable(**{name: arrays[f"note_{name}"] for name in NoteTable.DTYPES})
     chords = tuple((float(start), float(end), str(label)) for start, end, label in meta["chords"])
     curves = {name: arrays[name] for name in CURVES}
+    _check_score(notes, curves)
     return Score(notes, **curves, chords=chords, ledger=Ledger(**meta["ledger"]), title=str(meta["title"]))
+
+
+def _check_score(notes: NoteTable, curves: Mapping[str, np.ndarray]) -> None:
+    """Raises ValueError unless all that a roll is rendered from has matching lengths and possible values."""
+    lengths = {column.shape for column in notes.columns().values()}
+    if len(lengths) > 1 or notes.pitch.ndim != 1:
+        raise ValueError(f"notes of shapes {sorted(lengths)}")
+    for times, values in (("tempo_s", "tempo_bpm"), ("pedal_s", "pedal_value")):
+        if curves[times].shape != curves[values].shape or curves[times].ndim != 1:
+            raise ValueError(f"{times} is {curves[times].shape}, {values} is {curves[values].shape}")
+    for name, column in (("pitch", notes.pitch), ("program", notes.program), ("velocity", notes.velocity)):
+        if ((column < 0) | (column > LARGEST)).any():
+            raise ValueError(f"a {name} that is not between 0 and {LARGEST}")
 
 
 def _describe(roll: ScoreRoll) -> dict[str, Any]:

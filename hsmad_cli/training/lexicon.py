@@ -11,9 +11,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from hsmad_cli.datasets.sentences import names_of_captions, phrases, synonyms
+from hsmad_cli.datasets.sentences import names_of_captions, phrases, synonyms, taught_otherwise
+from hsmad_cli.errors import WeightsError
 from hsmad_cli.files.text_models import SentenceModel
 from hsmad_cli.model.style_encoder import StyleEncoder, scaled
+from hsmad_cli.model.tokenizer import words_of
 
 NEIGHBOURS = 8
 TEMPERATURE = 0.04
@@ -28,20 +30,30 @@ class Lexicon(NamedTuple):
 
     @classmethod
     def of(cls, model: SentenceModel, teacher: StyleEncoder) -> Lexicon:
-        """Of the phrases of phrases.txt and of the language model's own words, those that are near any name.
+        """Of the phrases of phrases.txt and of the language model's own words, those that are near any name, the
+        nearest first; but none that is taught otherwise, or that an evaluation asks for.
 
-        A word alone must be nearer: each is a bit like some band.
+        A word alone must be nearer: each is a bit like some band. Raises WeightsError if nothing is near.
         """
         named = [(name, name) for name in names_of_captions()]
         named += [(other, name) for name, others in synonyms().items() for other in others]
         called, names = zip(*named, strict=True)
         vectors = teacher.encode(names)
-        said = [*phrases(), *model.words]
-        least = torch.tensor([LEAST_NEAR] * len(phrases()) + [LEAST_NEAR_OF_A_WORD] * len(model.words))
+        taught = taught_otherwise()
+        least_of = dict.fromkeys(model.words, LEAST_NEAR_OF_A_WORD) | dict.fromkeys(phrases(), LEAST_NEAR)
+        said, least = zip(
+            *((phrase, near) for phrase, near in least_of.items() if _key(phrase) not in taught), strict=True
+        )
         nearness, neighbours = (model.encode(said) @ model.encode(called).T).topk(NEIGHBOURS)
-        kept = nearness[:, 0] >= least
-        meant = meaning(nearness[kept], vectors[neighbours[kept]])
-        return cls([phrase for phrase, keep in zip(said, kept.tolist(), strict=True) if keep], meant)
+        order = nearness[:, 0].argsort(descending=True, stable=True)
+        kept = [n for n in order.tolist() if float(nearness[n, 0]) >= least[n]]
+        if not kept:
+            raise WeightsError("to this language model nothing is near the names of styles", "it must know English")
+        return cls([said[n] for n in kept], meaning(nearness[kept], vectors[neighbours[kept]]))
+
+
+def _key(phrase: str) -> tuple[str, ...]:
+    return tuple(words_of(phrase))
 
 
 def meaning(nearness: Tensor, vectors: Tensor) -> Tensor:

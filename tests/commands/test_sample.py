@@ -199,6 +199,8 @@ def test_usage_errors(hsmad, song: Path, argv: tuple[str, ...], reason: str) -> 
 
 def test_wider_dynamics_are_other_music_from_any_form_of_the_score(hsmad, song: Path) -> None:
     usual = hsmad("sample", song, "-o", "usual.wav", "--json", *FAST)
+    hsmad("sample", song, "-o", "told.wav", "--dynamics", DYNAMICS, *FAST)
+    assert Path("told.wav").read_bytes() == Path("usual.wav").read_bytes()
     wide = hsmad("sample", song, "-o", "wide.wav", "--dynamics", 2, "--json", *FAST)
     assert [json.loads(done.out)["dynamics"] for done in (usual, wide)] == [DYNAMICS, 2]
     assert Path("usual.wav").read_bytes() != Path("wide.wav").read_bytes()

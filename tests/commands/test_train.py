@@ -72,6 +72,8 @@ def test_phrasing_is_taught_to_a_style_encoder_and_its_denoisers_play_by_it(bank
     assert style_space(pupil) == file_sha256(teacher)
     again = arguments("phrasing", bank, style, "--force", "--style-encoder", str(teacher))
     assert main(again) == 2
+    told = arguments("phrasing", bank, tmp_path / "told", "--style-encoder", str(teacher))
+    assert main([*told, "--language-model", str(tmp_path / "absent")]) == 5
     begun = arguments("phrasing", bank, tmp_path / "begun", "--init", str(teacher), "--style-encoder", str(teacher))
     assert main(begun) == 2
     for taught_by, run in ((teacher, denoiser), (pupil, tmp_path / "later")):
@@ -140,6 +142,7 @@ def test_options_change_the_preset(bank: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "exit_code", "words"),
     [
+        (("--language-model", "minilm"), 2, "the style stage needs no language model"),
         (["--stage", "denoiser"], 2, "--codec"),
         (["--stage", "denoiser", "--codec", "nowhere.safetensors"], 5, "nowhere.safetensors"),
         (["--stage", "style", "--resume", "--force"], 2, "--resume"),

@@ -69,7 +69,7 @@ class PhrasingStage:
         self.space_sha256 = space_sha256
         known = teacher.text.config
         self.lexicon = lexicon
-        vocabulary = max(known.vocabulary, VOCABULARY) if lexicon else known.vocabulary
+        vocabulary = doubled_to(VOCABULARY, known.vocabulary) if lexicon else known.vocabulary
         self.style = replace(known, max_tokens=max(known.max_tokens, LONGEST), vocabulary=vocabulary)
         learnt = [*learnt_phrases(), *(lexicon.phrases if lexicon else ())]
         self.words = more_words(self.teacher.tokenizer.words, learnt, vocabulary)
@@ -124,6 +124,11 @@ def _in_a_sentence(said: str, generator: np.random.Generator) -> str:
     return with_slips(said, generator)
 
 
+def doubled_to(least: int, size: int) -> int:
+    """A size doubled until it is at least so large."""
+    return size if size >= least else doubled_to(least, 2 * size)
+
+
 def more_words(words: Sequence[str], phrases: Sequence[str], vocabulary: int) -> list[str]:
     """The words of a vocabulary and, as far as it has room, those of phrases: the most frequent, then the first."""
     counts = Counter(word for phrase in phrases for word in words_of(phrase))
@@ -135,9 +140,10 @@ def more_words(words: Sequence[str], phrases: Sequence[str], vocabulary: int) ->
 def _text_tensors(teacher: BuiltinStyleEncoder, pupil: BuiltinStyleEncoder) -> dict[str, Tensor]:
     """The teacher's tensors as the pupil's: new words begin as the mean of their letters, new positions as the last.
 
-    In a vocabulary a whole number of times as large, a trigram begins as the one that it was confused with.
+    The pupil's vocabulary is some doublings of the teacher's: a trigram begins as the one that it was confused with.
     """
-    old, rows, position = teacher.embedding.weight, pupil.embedding.weight.detach().clone(), teacher.position
+    old, position = teacher.embedding.weight.detach().cpu(), teacher.position
+    rows = torch.zeros_like(pupil.embedding.weight)
     rows[:FIRST_TRIGRAM] = old[:FIRST_TRIGRAM]
     trigrams = torch.arange(pupil.tokenizer.n_trigrams)
     rows[FIRST_TRIGRAM + trigrams] = old[FIRST_TRIGRAM + trigrams % teacher.tokenizer.n_trigrams]

@@ -81,6 +81,31 @@ def test_what_was_edited_in_a_roll_keeps_its_dynamics(score: Score, tmp_path: Pa
     assert int((heard != wider).sum()) == 1
 
 
+def test_a_roll_kept_in_half_precision_has_its_dynamics_widened_too(score: Score, tmp_path: Path) -> None:
+    save_roll(tmp_path / "roll.npz", ScoreRoll.of(score, RATE))
+    arrays, meta = load_npz(tmp_path / "roll.npz", "srm")
+    planes = {name: array.astype(np.float16) for name, array in arrays.items() if array.ndim == 2}
+    read = load_roll(BytesIO(encode_npz({**arrays, **planes}, meta)))
+    wider = whole(ScoreRoll.of(with_dynamics(score, 1.5), RATE))
+    torch.testing.assert_close(whole(read.with_dynamics(1.5)), wider)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"note_program": np.array([40, 0, 200])},
+        {"note_velocity": np.array([80.0, 100.0, -1.0])},
+        {"note_pitch": np.array([[60, 38, 67]])},
+        {"pedal_s": np.array([0.5])},
+    ],
+)
+def test_notes_that_no_roll_can_be_rendered_from_are_an_input_error(score: Score, tmp_path: Path, change) -> None:
+    save_roll(tmp_path / "roll.npz", ScoreRoll.of(score, RATE))
+    arrays, meta = load_npz(tmp_path / "roll.npz", "srm")
+    with pytest.raises(InputError, match="the meta or notes of this SRM are damaged"):
+        load_roll(BytesIO(encode_npz({**arrays, **change}, meta)))
+
+
 def test_padding_is_silence_up_to_the_multiple(score: Score) -> None:
     roll = ScoreRoll.of(score, RATE)
     padded = whole(roll, 16)
@@ -135,7 +160,9 @@ def test_features_come_back(tmp_path: Path) -> None:
         np.testing.assert_array_equal(getattr(read, level), getattr(features, level))
     assert (read.caption, read.frame_rate, read.dynamics) == ("solo piano", RATE, 1.5)
     assert (read.ledger, read.denoiser_sha256) == (Ledger(2, 2), "abc")
-    arrays, _ = load_npz(tmp_path / "features.npz", "features")
+    arrays, meta = load_npz(tmp_path / "features.npz", "features")
+    without = {key: value for key, value in meta.items() if key != "dynamics"}
+    assert load_features(BytesIO(encode_npz(arrays, without))).dynamics == 1
     with pytest.raises(InputError, match="the meta of these features is damaged"):
         load_features(BytesIO(encode_npz(arrays, {"kind": "features"})))
 

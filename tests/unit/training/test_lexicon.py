@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,12 @@ from torch.nn import functional as F
 
 from hsmad_cli.config import load_preset
 from hsmad_cli.datasets.recipes import recipes
-from hsmad_cli.datasets.sentences import names_of_captions, phrases, synonyms
+from hsmad_cli.datasets.sentences import names_of_captions, phrases
 from hsmad_cli.errors import WeightsError
 from hsmad_cli.files.text_models import SentenceModel
 from hsmad_cli.model.style_encoder import BuiltinStyleEncoder
 from hsmad_cli.model.tokenizer import words_of
-from hsmad_cli.training.lexicon import LEAST_NEAR, NEIGHBOURS, TEMPERATURE, Lexicon, meaning
+from hsmad_cli.training.lexicon import LEAST_NEAR, LEAST_NEAR_OF_A_WORD, TEMPERATURE, Lexicon, meaning
 
 transformers = pytest.importorskip("transformers")
 
@@ -58,14 +59,49 @@ def test_the_nearest_neighbour_counts_most_and_equal_ones_alike() -> None:
     torch.testing.assert_close(between, 2**0.5 * (one + other))
 
 
-def test_a_lexicon_knows_what_is_near_a_name_and_a_name_itself_best(folder: Path) -> None:
-    model, teacher = SentenceModel(folder), BuiltinStyleEncoder(load_preset("tiny").style, ["jazz", "choir"])
-    lexicon = Lexicon.of(model, teacher)
-    assert len(lexicon.phrases) == len(lexicon.meant) > len(phrases()) / 2
-    called = model.encode([*names_of_captions(), *(other for others in synonyms().values() for other in others)])
-    assert float((model.encode(lexicon.phrases) @ called.T).amax(1).min()) >= LEAST_NEAR
-    torch.testing.assert_close(lexicon.meant.norm(dim=1), torch.full((len(lexicon.meant),), teacher.width**0.5))
-    assert len(called) > NEIGHBOURS
+class Vectors:
+    """A language model of which the nearness of every text to "jazz", and to nothing else, is chosen."""
+
+    def __init__(self, nearness: dict[str, float]) -> None:
+        self.nearness, self.words = nearness, [text for text in nearness if " " not in text]
+        self.axes: dict[str, int] = {"jazz": 0}
+
+    def encode(self, texts: Sequence[str]) -> torch.Tensor:
+        vectors = torch.zeros(len(texts), 64)
+        for vector, text in zip(vectors, texts, strict=True):
+            vector[0] = near = self.nearness.get(text, 0.0)
+            vector[self.axes.setdefault(text, len(self.axes))] = (1 - near**2) ** 0.5
+        return vectors
+
+
+def lexicon(monkeypatch: pytest.MonkeyPatch, nearness: dict[str, float]) -> Lexicon:
+    monkeypatch.setattr("hsmad_cli.training.lexicon.phrases", lambda: tuple(text for text in nearness if " " in text))
+    monkeypatch.setattr("hsmad_cli.training.lexicon.names_of_captions", lambda: ["jazz", *"abcdefgh"])
+    monkeypatch.setattr("hsmad_cli.training.lexicon.synonyms", dict)
+    return Lexicon.of(Vectors(nearness), TEACHER)
+
+
+TEACHER = BuiltinStyleEncoder(load_preset("tiny").style, ["jazz", "choir"])
+
+
+def test_what_is_near_a_name_is_kept_the_nearest_first_and_a_word_alone_must_be_nearer(monkeypatch) -> None:
+    words = {"vuvuzela": LEAST_NEAR_OF_A_WORD + 0.01, "zitherist": 0.99, "gravel": LEAST_NEAR_OF_A_WORD - 0.01}
+    texts = {"late night": LEAST_NEAR + 0.01, "wet gravel": LEAST_NEAR - 0.01}
+    known = lexicon(monkeypatch, {**words, **texts})
+    assert known.phrases == ["zitherist", "vuvuzela", "late night"]
+    torch.testing.assert_close(known.meant[0], TEACHER.encode(["jazz"])[0], rtol=0, atol=1e-2)
+    torch.testing.assert_close(known.meant.norm(dim=1), torch.full((3,), TEACHER.width**0.5))
+
+
+def test_what_is_taught_otherwise_or_asked_for_by_evaluations_is_left_out(monkeypatch) -> None:
+    held_out = recipes()[0].held_out[0]
+    others = ["hazy", "dreamy", "bossa nova", held_out, "samba"]
+    assert lexicon(monkeypatch, {"zither": 0.9, **dict.fromkeys(others, 0.95)}).phrases == ["zither"]
+
+
+def test_a_model_to_which_nothing_is_near_is_refused(monkeypatch) -> None:
+    with pytest.raises(WeightsError, match="nothing is near"):
+        lexicon(monkeypatch, {"zither": 0.1})
 
 
 def test_no_phrase_is_one_that_evaluations_ask_for() -> None:

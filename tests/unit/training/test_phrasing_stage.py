@@ -15,7 +15,7 @@ from hsmad_cli.training.lexicon import Lexicon
 from hsmad_cli.training.loop import train
 from hsmad_cli.training.parallel import Workers
 from hsmad_cli.training.randomness import Draw
-from hsmad_cli.training.stages.phrasing import OF_LEXICON, PhrasingStage, more_words
+from hsmad_cli.training.stages.phrasing import OF_LEXICON, PhrasingStage, doubled_to, more_words
 
 CPU = torch.device("cpu")
 WORDS = ["church", "jazz", "organ", "piano", "quiet", "trio"]
@@ -48,6 +48,27 @@ def test_a_lexicon_brings_its_words_and_before_training_all_means_what_it_meant(
     torch.testing.assert_close(taught.model.text.encode(texts), taught.teacher.encode(texts))
     assert {"rainy", "harbour", "zither"} < set(taught.words)
     assert taught.model.text.config.vocabulary == 2 * STYLE.vocabulary
+
+
+def test_two_stages_of_one_teacher_begin_alike_whatever_the_random_state() -> None:
+    lexicon = Lexicon(["zither"], scaled(torch.ones(1, STYLE.width)))
+    torch.manual_seed(0)
+    teacher = AudioTextModel(STYLE, WORDS, **RATES)
+    one, other = (PhrasingStage(Config(), CAPTIONS, teacher, RATES, "the space", CPU, lexicon) for _ in range(2))
+    for name, tensor in one.model.state_dict().items():
+        assert torch.equal(tensor, other.model.state_dict()[name])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_vocabulary_grows_on_a_gpu_too() -> None:
+    teacher = AudioTextModel(STYLE, WORDS, **RATES)
+    lexicon = Lexicon(["zither"], scaled(torch.ones(1, STYLE.width)))
+    taught = PhrasingStage(Config(), CAPTIONS, teacher, RATES, "the space", torch.device("cuda"), lexicon)
+    torch.testing.assert_close(taught.model.text.encode(CAPTIONS), taught.teacher.encode(CAPTIONS))
+
+
+def test_a_size_is_doubled_until_it_is_enough() -> None:
+    assert [doubled_to(8192, size) for size in (64, 3000, 8192, 9000)] == [8192, 12000, 8192, 9000]
 
 
 def test_a_share_of_the_items_is_of_the_lexicon() -> None:
