@@ -142,7 +142,7 @@ def test_options_change_the_preset(bank: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "exit_code", "words"),
     [
-        (("--language-model", "minilm"), 2, "the style stage needs no language model"),
+        (["--stage", "style", "--language-model", "minilm"], 2, "the style stage learns from sounds"),
         (["--stage", "denoiser"], 2, "--codec"),
         (["--stage", "denoiser", "--codec", "nowhere.safetensors"], 5, "nowhere.safetensors"),
         (["--stage", "style", "--resume", "--force"], 2, "--resume"),
