@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 PACK ?= ../train-midi
 SOUNDFONT ?=
+LANGUAGE_MODEL ?=
 HOURS ?= 24
 # Half of the cores make fresh clips, shared out among the processes of training.
 FRESH ?= $(shell echo $$(( (($$(getconf _NPROCESSORS_ONLN) + 1) / 2 + $(PROCESSES) - 1) / $(PROCESSES) )))
@@ -40,7 +41,7 @@ $(RUNS)/style/style.safetensors: | $(VENV)/.installed
 	$(TRAIN) --stage style -o $(@D)
 
 $(RUNS)/phrasing/style.safetensors: $(RUNS)/style/style.safetensors
-	$(TRAIN) --stage phrasing -o $(@D) --style-encoder $<
+	$(TRAIN) --stage phrasing -o $(@D) --style-encoder $< $(LANGUAGE_MODEL:%=--language-model %)
 
 $(RUNS)/denoiser/denoiser.safetensors: $(RUNS)/vae/vae.safetensors $(RUNS)/phrasing/style.safetensors
 	$(TRAIN) --stage denoiser -o $(@D) --codec $< --style-encoder $(word 2,$^) --refresh $(FRESH)
