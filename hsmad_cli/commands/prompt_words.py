@@ -5,6 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hsmad_cli.model.style_encoder import StyleEncoder
 
 ALIKE = 0.75
 UnknownWords = Callable[[str], list[str]]
@@ -29,6 +33,17 @@ def with_suggestions(unknown: list[str], unknown_words: UnknownWords) -> str:
         f"{word} (did you mean {alike[0]}?)" if (alike := get_close_matches(word, known, 1, ALIKE)) else word
         for word in unknown
     )
+
+
+def nearest_styles(encoder: StyleEncoder, text: str, n: int = 3) -> dict[str, float]:
+    """The n styles that a text is nearest to, the nearest first, with the cosines of their vectors."""
+    from hsmad_cli.datasets.recipes import recipes
+
+    names = [recipe.words[0] for recipe in recipes()]
+    vectors = encoder.encode([text, *names])
+    cosines = (vectors[1:] @ vectors[0] / encoder.width).tolist()
+    ranked = sorted(zip(cosines, names, strict=True), reverse=True)
+    return {name: round(cosine, 3) for cosine, name in ranked[:n]}
 
 
 def _lexicon() -> dict[str, list[tuple[str, ...]]]:
