@@ -65,7 +65,9 @@ class SentenceModel:
             reason = str(error).strip().splitlines()[0]
             raise WeightsError(f"{folder}: not a sentence encoder: {reason}") from error
         vocabulary = sorted(self.tokenizer.get_vocab().items(), key=lambda entry: entry[1])
-        self.words = [word for word, _ in vocabulary if word.isalpha() and len(word) >= LEAST_LETTERS]
+        self.words = [
+            word for word, _ in vocabulary if word.isascii() and word.isalpha() and len(word) >= LEAST_LETTERS
+        ]
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> Tensor:
