@@ -13,7 +13,6 @@ import numpy as np
 
 from hsmad_cli.datasets.captions import pick
 from hsmad_cli.datasets.recipes import recipes
-from hsmad_cli.model.tokenizer import words_of
 from hsmad_cli.symbolic.instruments import instruments
 
 _FRAME_SHARE, _ADJECTIVE_SHARE, _ASIDE_SHARE = 0.6, 0.35, 0.35
@@ -58,16 +57,12 @@ def learnt_phrases() -> list[str]:
     return [*empty, *(name for names in synonyms().values() for name in names)]
 
 
-def taught_otherwise() -> set[tuple[str, ...]]:
-    """What has a meaning of its own, as words: names and their synonyms, what says nothing of the sound, and all that
-    an evaluation asks for."""
-    told = (*names_of_captions(), *learnt_phrases())
-    held_out = (*(phrase for recipe in recipes() for phrase in recipe.held_out), *_held_out_parts())
-    return {tuple(words_of(phrase)) for phrase in (*told, *held_out)}
-
-
-def _held_out_parts() -> list[str]:
-    return [phrase for name, phrases in table().items() if name.startswith("held_out") for phrase in phrases]
+def taught_otherwise() -> list[str]:
+    """What has a meaning of its own: names and their synonyms, what says nothing of the sound, and all that an
+    evaluation asks for."""
+    held_out = [phrase for recipe in recipes() for phrase in recipe.held_out]
+    held_out += [phrase for name, parts in table().items() if name.startswith("held_out") for phrase in parts]
+    return [*names_of_captions(), *learnt_phrases(), *held_out]
 
 
 def said_otherwise(caption: str, generator: np.random.Generator) -> str:

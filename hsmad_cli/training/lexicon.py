@@ -39,7 +39,7 @@ class Lexicon(NamedTuple):
         named += [(other, name) for name, others in synonyms().items() for other in others]
         called, names = zip(*named, strict=True)
         vectors = teacher.encode(names)
-        taught = taught_otherwise()
+        taught = {_key(phrase) for phrase in taught_otherwise()}
         least_of = dict.fromkeys(model.words, LEAST_NEAR_OF_A_WORD) | dict.fromkeys(phrases(), LEAST_NEAR)
         said, least = zip(
             *((phrase, near) for phrase, near in least_of.items() if _key(phrase) not in taught), strict=True
