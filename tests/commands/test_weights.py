@@ -128,7 +128,7 @@ def test_styles(hsmad) -> None:
     assert nearest.startswith("nearest: ")
     assert known == "all words are known"
     assert hsmad("styles", "warm zydeco gitar").out.endswith(b"never seen: zydeco, gitar (did you mean guitar?)\n")
-    assert list(json.loads(hsmad("styles", "bebop", "--json").out)["nearest"].items())[0] == ("bebop", 1.0)
+    assert next(iter(json.loads(hsmad("styles", "bebop", "--json").out)["nearest"].items())) == ("bebop", 1.0)
 
 
 def test_every_style_is_a_line_with_its_other_names(hsmad) -> None:
