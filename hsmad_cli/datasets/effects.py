@@ -84,7 +84,9 @@ def _filtered(
 
 def rms_of_sound(audio: np.ndarray) -> float:
     """The RMS of all samples that are not silent; 0 where all are."""
-    heard = np.abs(audio).max(axis=0) > QUIET
+    size = np.abs(audio)
+    heard = size.max(axis=0) > QUIET
     if not heard.any():
         return 0.0
-    return float(np.sqrt(np.mean(np.square(audio[:, heard], dtype=np.float32), dtype=np.float64)))
+    energy = np.square(size, out=size).sum(axis=0)
+    return float(np.sqrt(np.dot(energy.astype(np.float64), heard) / (len(audio) * heard.sum())))

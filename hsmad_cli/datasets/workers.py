@@ -16,7 +16,7 @@ from hsmad_cli.processes import deaths_reported, follow_parent, single_threaded
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-_AHEAD = 2
+_AHEAD = 4
 _NICENESS = 19
 
 

@@ -25,7 +25,7 @@ def averaged(paths: Sequence[Path]) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     What is the same in all, such as an encoder that was frozen, stays so to the bit. The header is the last one's, with
     `averaged`, the sha256 of each content, in place of `step`; `gpu_seconds` is the sum of theirs. Raises WeightsError
-    unless all have one kind and, but for what tells runs apart, one header, and tensors of the same shapes and types.
+    unless all have one kind and, but for what tells runs apart and the score encoder's dropout, one header, and tensors of the same shapes and types.
     """
     if len(paths) < 2:
         raise ValueError(f"a mean is of two checkpoints or more, got {len(paths)}")
@@ -42,6 +42,13 @@ def averaged(paths: Sequence[Path]) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return mean, kept | {"averaged": [theirs["sha256"] for _, theirs in loaded], "gpu_seconds": seconds}
 
 
+def _as_played(value: Any) -> Any:
+    """A value of a header; of a denoiser's config without the score encoder's dropout, which acts in training alone."""
+    if not isinstance(value, Mapping) or "hse" not in value:
+        return value
+    return {**value, "hse": {**value["hse"], "dropout": 0.0}}
+
+
 def _check_alike(
     path: Path,
     tensors: Mapping[str, Tensor],
@@ -51,7 +58,7 @@ def _check_alike(
 ) -> None:
     """Raises WeightsError, naming the first difference, unless two checkpoints have the same shapes and conditions."""
     for key in sorted((header.keys() | last_header.keys()) - _OF_A_RUN):
-        if header.get(key) != last_header.get(key):
+        if _as_played(header.get(key)) != _as_played(last_header.get(key)):
             raise WeightsError(f"{path}: its {key} is not that of the last", "a mean is of weights of one ancestor")
     for name in sorted(tensors.keys() | last_tensors.keys()):
         if _form(tensors.get(name)) != _form(last_tensors.get(name)):

@@ -91,7 +91,9 @@ class BuiltinStyleEncoder(nn.Module):
 
     @torch.no_grad()
     def encode(self, texts: Sequence[str]) -> Tensor:
-        return self(self.tokenizer(texts).to(self.position.device))
+        tokens = self.tokenizer(texts)
+        longest = int((tokens != PADDING).sum(1).max())
+        return self(tokens[:, :longest].to(self.position.device))
 
     def unknown_words(self, text: str) -> list[str]:
         return self.tokenizer.unknown_words(text)

@@ -103,7 +103,7 @@ class Synthesizer:
             self._library.fluid_synth_remove_sfont(synth, self._font)
             self._library.delete_fluid_synth(synth)
             self._library.delete_fluid_settings(settings)
-        return np.ascontiguousarray(within_peak(audio))
+        return within_peak(np.ascontiguousarray(audio))
 
     def kits(self) -> tuple[int, ...]:
         """The programs of the soundfont's drum kits."""

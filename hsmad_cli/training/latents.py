@@ -38,7 +38,7 @@ def with_encoded_audio(bank: ClipBank, codec: VAE, device: torch.device) -> Clip
     return replace(bank, columns={**bank.columns, "audio": audio[:0]}).to(device)
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def encoded(sound: Tensor, codec: VAE) -> Tensor:
     """Latents [B, T_H, C] of sound int16 [B, n, 2] on the codec's device, computed in bfloat16 where the chip does."""
     with autocast(sound.device):

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn  # before any group: its functions keep the group that is open when they are imported
 from torch import Tensor
 
 
@@ -40,7 +41,7 @@ class Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the group, however training ended: gloo's threads may abort a process that ends with an open one."""
+        """Close the group, however training ended: gloo's threads may abort a process that ends before they do."""
         if self.world > 1 and dist.is_initialized():
             dist.destroy_process_group()
 

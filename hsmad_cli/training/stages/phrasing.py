@@ -33,7 +33,7 @@ from hsmad_cli.training.randomness import Draw
 LONGEST = 96
 VOCABULARY = 8192
 SOURCES = (0.45, 0.35, 0.2)
-OF_LEXICON = 0.35
+OF_LEXICON = 0.5
 PLAIN_ITEMS, SYNONYMS, SENTENCES = 0.25, 0.7, 0.6
 
 

@@ -41,6 +41,14 @@ def test_the_mean_is_that_of_every_number(tmp_path: Path) -> None:
     assert header == HEADER | {"codec_sha256": "c", "gpu_seconds": 70.0, "averaged": shas}
 
 
+def test_runs_with_and_without_dropout_have_a_mean_that_is_played_by_the_last(tmp_path: Path) -> None:
+    settings = [{"hse": {"width": 8, "dropout": dropout}} for dropout in (0.1, 0.0)]
+    paths = [saved(tmp_path / str(n), [1.0 + n, 0.0], 1.0, config=config) for n, config in enumerate(settings)]
+    tensors, header = averaged(paths)
+    assert tensors["weight"].tolist() == [1.5, 0.0]
+    assert header["config"] == settings[-1]
+
+
 @pytest.mark.parametrize("copies", [2, 3])
 def test_the_mean_of_copies_is_the_copy_to_the_bit(copies: int, tmp_path: Path) -> None:
     path = saved(tmp_path / "1", [0.1, -0.0], 1.0)
@@ -70,6 +78,8 @@ def test_large_numbers_of_half_precision_do_not_overflow(tmp_path: Path) -> None
     [
         ({"latent_sha256": "other"}, "its latent_sha256 is not that of the last"),
         ({"config": {"width": 3}}, "its config is not that of the last"),
+        ({"config": {"hse": {"dropout": 0.1}}}, "its config is not that of the last"),
+        ({"config": {"width": 2, "diffusion": {"dropout": "together"}}}, "its config is not that of the last"),
         ({"values": [1.0]}, "its tensor weight is not that of the last"),
         ({"dtype": torch.float32}, "its tensor weight is not that of the last"),
         ({"kind": "vae"}, "a checkpoint of kind 'vae', expected 'denoiser'"),
