@@ -25,7 +25,8 @@ def averaged(paths: Sequence[Path]) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     What is the same in all, such as an encoder that was frozen, stays so to the bit. The header is the last one's, with
     `averaged`, the sha256 of each content, in place of `step`; `gpu_seconds` is the sum of theirs. Raises WeightsError
-    unless all have one kind and, but for what tells runs apart and the score encoder's dropout, one header, and tensors of the same shapes and types.
+    unless all have one kind, tensors of the same shapes and types and, but for what tells runs apart and for the score
+    encoder's dropout, one header.
     """
     if len(paths) < 2:
         raise ValueError(f"a mean is of two checkpoints or more, got {len(paths)}")
