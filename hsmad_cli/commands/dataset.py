@@ -101,8 +101,10 @@ def dataset(
     seconds = monotonic() - began
     if export is not None:
         _export(folder, export, export_clips)
-    console.say(f"{folder} ({seconds:.0f} s)")
+    console.say(f"a bank, in {seconds:.0f} s")
     console.report({"bank": str(folder), "seconds": seconds})
+    if not as_json:
+        print(folder, flush=True)
 
 
 def _part(text: str) -> Part:
