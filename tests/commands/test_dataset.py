@@ -170,11 +170,9 @@ def test_what_the_manifest_holds_instead_is_said(make: Hsmad) -> None:
     assert "--split train --tier A" in outcome.err
 
 
-def test_stdout_is_the_bank_for_a_shell_to_take(hsmad: Hsmad, folder: Path) -> None:
-    hsmad("manifest", folder, "-o", "list.jsonl", "--no-check")
+def test_stdout_is_the_bank_for_a_shell_to_take(hsmad: Hsmad, make: Hsmad) -> None:
     options = f"--hours {4 / 3600} --clip-seconds 4 --soundfont {packaged_soundfont()} --workers 1 -q".split()
-    outcome = hsmad("dataset", folder / "train" / "one.mid", *options)
-    assert (outcome.code, outcome.out) == (3, b"")
-    Path("list.jsonl").write_text("".join(f"{line}\n" for line in Path("list.jsonl").read_text().splitlines()[:1]))
-    bank = Path(hsmad("dataset", "list.jsonl", *options).out.decode().removesuffix("\n"))
-    assert (bank / "bank.json").is_file()
+    outcome = hsmad("dataset", "list.jsonl", *options)
+    assert outcome.code == 0, outcome.err
+    assert (Path(outcome.out.decode().removesuffix("\n")) / "bank.json").is_file()
+    assert hsmad("dataset", "absent.jsonl", *options).out == b""
