@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 Level = Literal["event", "local", "global"]
 LEVELS: tuple[Level, ...] = get_args(Level)
+Instruments = Literal["free", "midi"]
+INSTRUMENTS: tuple[Instruments, ...] = get_args(Instruments)
 WORD = re.compile(r"\s*[A-Za-z][\w.+-]*\s*", re.ASCII)
 
 

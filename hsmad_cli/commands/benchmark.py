@@ -15,7 +15,7 @@ from hsmad_cli.commands.benchmark_table import markdown_table
 from hsmad_cli.commands.console import Console
 from hsmad_cli.commands.lists import counts_of, names_of, numbers_of
 from hsmad_cli.commands.references import load_synthesizer
-from hsmad_cli.config import DYNAMICS, SampleConfig
+from hsmad_cli.config import DYNAMICS, Instruments, SampleConfig
 from hsmad_cli.errors import InputError, PartialError, UsageError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def benchmark(
     temperature: options.Temperatures = f"{DEFAULT.temperature:g}",
     rescale: options.Rescalings = f"{DEFAULT.rescale:g}",
     instruments: Annotated[
-        options.Instruments,
+        Instruments,
         typer.Option("--instruments", help="Who plays: midi, as the score says; free: the caption."),
     ] = "midi",
     dynamics: options.Dynamics = DYNAMICS,

@@ -38,7 +38,6 @@ SoundFormat = Annotated[
 Gain = Annotated[
     float, typer.Option("--gain", metavar="DB", min=-120, max=120, help="Louder or softer by so many decibels.")
 ]
-Instruments = Literal["free", "midi"]
 _WIDER = "How much wider than written the velocities of pitched parts are told; 1 = as written."
 Dynamics = Annotated[float, typer.Option("--dynamics", metavar="FACTOR", min=0, max=10, help=_WIDER)]
 DynamicsOfScore = Annotated[

@@ -13,7 +13,8 @@ from hsmad_cli.commands import options
 from hsmad_cli.commands.console import Console
 from hsmad_cli.commands.jobs import Job, Source, plan_jobs, run_jobs, with_takes
 from hsmad_cli.commands.prompt_words import with_suggestions
-from hsmad_cli.config import SampleConfig
+from hsmad_cli.commands.scores import read_encoded, report_ledger
+from hsmad_cli.config import Instruments, SampleConfig
 from hsmad_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def sample(
         float, typer.Option("--rescale", help="How far strong guidance is kept from making it louder: 0 to 1.")
     ] = DEFAULT.rescale,
     instruments: Annotated[
-        options.Instruments | None,
+        Instruments | None,
         typer.Option(
             "--instruments",
             help="Who plays: free, as the words say; midi, as the score says.  [default: free with --style, else midi]",
@@ -114,10 +115,15 @@ def sample(
     if count > 1:
         jobs = with_takes(jobs, [str(seed + take) for take in range(count)])
     written_as = sound_format if jobs[0].to_stdout else audio_format(jobs[0].target)
-    shown = instruments or ("midi" if style is None else "free")
+    usual: Instruments = "midi" if style is None else "free"
     load = cache(lambda: _load(console, weights, device))
-    encode = lru_cache(1)(lambda source: _encode(console, source, load(), shown, max_minutes, dynamics))
     tell_unknown = cache(lambda: _tell_unknown(console, load(), style or ""))
+
+    @lru_cache(1)
+    def encode(source: Source) -> EncodedScore:
+        score = read_encoded(source, load(), max_minutes, instruments, dynamics, usual)
+        report_ledger(console, source.name, score.ledger)
+        return score
 
     def work(job: Job) -> Mapping[str, Any]:
         from dataclasses import asdict
@@ -137,7 +143,7 @@ def sample(
             "seconds": audio.shape[1] / pipeline.codec.sample_rate,
             "seed": take_seed,
             "style": words,
-            "instruments": shown,
+            "instruments": score.instruments,
             "dynamics": score.dynamics,
             "settings": asdict(settings),
             "weights": pipeline.sha256,
@@ -168,13 +174,3 @@ def _tell_unknown(console: Console, pipeline: Pipeline, prompt: str) -> None:
     if unknown:
         told = with_suggestions(unknown, pipeline.style.unknown_words)
         console.warn(f"words the style encoder never saw: {told}")
-
-
-def _encode(
-    console: Console, source: Source, pipeline: Pipeline, shown: str, max_minutes: float, dynamics: float | None
-) -> EncodedScore:
-    from hsmad_cli.commands.scores import read_encoded, report_ledger
-
-    score = read_encoded(source, pipeline, shown, max_minutes, dynamics)
-    report_ledger(console, source.name, score.ledger)
-    return score

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hsmad_cli.config import DYNAMICS, SampleConfig
+from hsmad_cli.config import DYNAMICS, Instruments, SampleConfig
 from hsmad_cli.diffusion.guidance import (
     BOTH,
     NEITHER,
@@ -47,12 +47,16 @@ EXCERPT_MARGIN_S = 2.0
 
 @dataclass(frozen=True)
 class EncodedScore:
-    """What the denoiser hears of a song: F_event, F_local, F_global of all its frames [2.2], and what belongs to it."""
+    """What the denoiser hears of a song: F_event, F_local, F_global of all its frames [2.2], and what belongs to it.
+
+    features: of one item, on the pipeline's device, T_H padded to a multiple of R1 R2. instruments: None is unknown.
+    """
 
     features: ScoreFeatures
     caption: str
     duration_s: float
     dynamics: float
+    instruments: Instruments | None
     ledger: Ledger
 
     @property
@@ -93,7 +97,9 @@ class Pipeline:
         return cls(denoiser, vae, style, where, file_sha256(path))
 
     @torch.inference_mode()
-    def encode(self, score: Score | ScoreRoll, instruments: str = "midi", dynamics: float = DYNAMICS) -> EncodedScore:
+    def encode(
+        self, score: Score | ScoreRoll, instruments: Instruments = "midi", dynamics: float = DYNAMICS
+    ) -> EncodedScore:
         """The features of a whole song [2.2], computed once. `instruments`: `midi`, or `free` to hide who plays.
 
         dynamics: how much wider than written the velocities of pitched parts are told, 1 = as they are.
@@ -108,7 +114,7 @@ class Pipeline:
         with autocast(self.device):
             features = self.denoiser.encode_score(block.to(self.device) for block in planes)
         levels = ScoreFeatures(*(level.float() for level in features))
-        return EncodedScore(levels, roll.caption, roll.duration_s, dynamics, roll.score.ledger)
+        return EncodedScore(levels, roll.caption, roll.duration_s, dynamics, instruments, roll.score.ledger)
 
     def restore(self, stored: StoredFeatures) -> EncodedScore:
         """Features that this denoiser's encoder made earlier. Raises WeightsError if another one made them."""
@@ -119,13 +125,14 @@ class Pipeline:
             )
         levels = (stored.event, stored.local, stored.global_)
         features = ScoreFeatures(*(torch.from_numpy(level)[None].to(self.device) for level in levels))
-        return EncodedScore(features, stored.caption, stored.duration_s, stored.dynamics, stored.ledger)
+        told = stored.caption, stored.duration_s, stored.dynamics, stored.instruments
+        return EncodedScore(features, *told, stored.ledger)
 
     def store(self, score: EncodedScore) -> StoredFeatures:
         """The features of a song as arrays, for a file."""
         event, local, global_ = (level[0].cpu().numpy() for level in score.features)
         rate = self.codec.frame_rate
-        told = score.caption, score.duration_s, rate, score.dynamics
+        told = score.caption, score.duration_s, rate, score.dynamics, score.instruments
         return StoredFeatures(event, local, global_, *told, score.ledger, self.sha256)
 
     @torch.inference_mode()
