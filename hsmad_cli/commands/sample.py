@@ -14,7 +14,7 @@ from hsmad_cli.commands.console import Console
 from hsmad_cli.commands.jobs import Job, Source, plan_jobs, run_jobs, with_takes
 from hsmad_cli.commands.prompt_words import with_suggestions
 from hsmad_cli.commands.scores import read_encoded, report_ledger
-from hsmad_cli.config import Instruments, SampleConfig
+from hsmad_cli.config import Guidance, Instruments, SampleConfig, Sampler, default_ws
 from hsmad_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from hsmad_cli.pipeline import EncodedScore, Pipeline
 
 DEFAULT = SampleConfig()
-OTHER_WS = 2.0
 FULL_SCALE = 0.999
-SAMPLERS = {"dpm": "dpm_solver_2m", "ddim": "ddim"}
+SAMPLERS: dict[str, Sampler] = {"dpm": "dpm_solver_2m", "ddim": "ddim"}
 
 
 def sample(
@@ -40,13 +39,11 @@ def sample(
         typer.Option(
             "--ws",
             help="How closely the style is followed; above --wh, only until the outline of the music stands.  "
-            f"[default: {DEFAULT.w_s:g}; with another --cfg {OTHER_WS:g}]",
+            + options.DEFAULT_WS,
             show_default=False,
         ),
     ] = None,
-    cfg: Annotated[
-        Literal["additive", "nested", "anchored", "joint"], typer.Option("--cfg", help="How the two are combined.")
-    ] = DEFAULT.guidance,  # type: ignore[assignment]
+    cfg: Annotated[Guidance, typer.Option("--cfg", help="How the two are combined.")] = DEFAULT.guidance,
     steps: Annotated[
         int, typer.Option("--steps", min=1, max=options.MAX_STEPS, help="More is better and slower.")
     ] = DEFAULT.steps,
@@ -109,8 +106,8 @@ def sample(
     console = Console("sample", as_json, quiet, verbose)
     if cfg == "joint" and ws is not None:
         raise UsageError("--cfg joint has one weight, --wh, for score and style together", "leave --ws out")
-    usual_ws = DEFAULT.w_s if cfg == DEFAULT.guidance else OTHER_WS
-    settings = SampleConfig(wh, usual_ws if ws is None else ws, cfg, steps, SAMPLERS[sampler], temperature, rescale)
+    style_weight = default_ws(cfg) if ws is None else ws
+    settings = SampleConfig(wh, style_weight, cfg, steps, SAMPLERS[sampler], temperature, rescale)
     jobs = plan_jobs(inputs, output, out_dir, f".{sound_format}", force)
     if count > 1:
         jobs = with_takes(jobs, [str(seed + take) for take in range(count)])

@@ -64,7 +64,7 @@ def style_benchmark(
         int, typer.Option("--fit-scores", min=2, help="Training scores to learn the families by.")
     ] = 40,
     wh: options.ScoreGuidances = f"{DEFAULT.w_h:g}",
-    ws: options.StyleGuidances = f"{DEFAULT.w_s:g}",
+    ws: options.StyleGuidances = None,
     cfg: options.GuidanceModes = DEFAULT.guidance,
     steps: options.StepCounts = f"{DEFAULT.steps}",
     temperature: options.Temperatures = f"{DEFAULT.temperature:g}",

@@ -144,6 +144,12 @@ def test_every_guidance_and_sampler_plays(hsmad, song: Path, cfg: str, sampler: 
     assert hsmad("sample", song, "--cfg", cfg, "--sampler", sampler, "--seconds", 0.5, "-o", "a.wav", *FAST).code == 0
 
 
+@pytest.mark.parametrize(("cfg", "w_s"), [("nested", 8), ("additive", 2), ("anchored", 2)])
+def test_the_guidance_of_the_style_depends_on_how_it_is_combined(hsmad, song: Path, cfg: str, w_s: float) -> None:
+    told = hsmad("sample", song, "--cfg", cfg, "--seconds", 0.5, "-o", "a.wav", "--json", *FAST)
+    assert json.loads(told.out)["settings"]["w_s"] == w_s
+
+
 def test_joint_guidance_has_one_weight(hsmad, song: Path) -> None:
     done = hsmad("sample", song, "--cfg", "joint", "--ws", 2, "-o", "song.wav")
     assert done.code == 2
