@@ -43,6 +43,7 @@ from hsmad_cli.symbolic.srm import LAYOUT, hide_families
 
 DENOISE_BLOCK = 8192
 EXCERPT_MARGIN_S = 2.0
+LESS_GUIDANCE = "try smaller --wh and --ws"
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class Pipeline:
         """
         wanted, heard = self._excerpt(score, start_s, seconds)
         latent = self._denoise(score, style, settings, seed, heard, progress)
-        audio = self.codec.decode(latent, progress)
+        audio = self.codec.decode(latent, progress, LESS_GUIDANCE)
         first = wanted.start - heard.start * self.codec.hop_length
         return audio[:, first : first + wanted.stop - wanted.start]
 
@@ -187,7 +188,7 @@ class Pipeline:
         denoise = guided_by(settings, predict_x, styled=bool(style.strip()))
         sampler = SAMPLERS[settings.sampler]
         latent = sampler(denoise, z, settings.steps, temperature=settings.temperature, callback=report)
-        return finite(latent[0].numpy(), "the latents")
+        return finite(latent[0].numpy(), "the latents", LESS_GUIDANCE)
 
     def _predictor(
         self, score: EncodedScore, style: Tensor, heard: slice
