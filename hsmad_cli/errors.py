@@ -17,6 +17,12 @@ class HsmadError(Exception):
         self.hint = hint
 
 
+def extra(name: str) -> str:
+    """The hint of an error that an optional part of hsmad cures: `text`, `plot` or `judges`."""
+    install = "make judges" if name == "judges" else f"pip install '.[{name}]'"
+    return f"in the folder of hsmad: {install}"
+
+
 class UsageError(HsmadError):
     """Options that contradict each other or name something that does not exist."""
 
