@@ -36,7 +36,7 @@ class InputError(HsmadError):
 
 
 class ConfigError(HsmadError):
-    """A preset or configuration that is malformed or inconsistent."""
+    """A preset or configuration that is malformed or inconsistent, or an installation that lacks something."""
 
     exit_code = 4
 
