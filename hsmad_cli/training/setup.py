@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ import torch
 from hsmad_cli.config import CodecConfig, Config, StyleConfig, from_dict
 from hsmad_cli.datasets.build import build_bank, make_plan
 from hsmad_cli.datasets.factory import FactoryOptions, Plan
+from hsmad_cli.datasets.manifest import NoItemError
 from hsmad_cli.datasets.memory import TABLE as BANK_TABLE
 from hsmad_cli.datasets.memory import ClipBank, read_table
 from hsmad_cli.datasets.replacing import with_room
 from hsmad_cli.datasets.shards import TABLE as SHARD_TABLE
 from hsmad_cli.datasets.sheets import Rates
-from hsmad_cli.errors import ConfigError, UsageError
+from hsmad_cli.errors import ConfigError, InputError, UsageError
 from hsmad_cli.files.checkpoint import file_sha256, fill, latent_sha256, load_checkpoint, style_space
 from hsmad_cli.files.hub import find_codec
 from hsmad_cli.files.text_models import SentenceModel, load_text_model, text_model_folder
@@ -45,7 +47,8 @@ def prepare_bank(
     rates = Rates(config.codec.sample_rate, config.codec.hop_length, config.denoiser.ratios)
 
     def built() -> Path:
-        return build_bank(source, soundfonts, hours, seed, cache_dir=cache, options=options, rates=rates)
+        with _clips_of_others_offered(source):
+            return build_bank(source, soundfonts, hours, seed, cache_dir=cache, options=options, rates=rates)
 
     if workers.chief:
         built()
@@ -61,7 +64,18 @@ def plan_of_bank(source: Path, config: Config, seed: int, hours: float, soundfon
     """The plan of the bank that `prepare_bank` makes from scores. Raises UsageError where there are only clips."""
     if _holds_clips(source):
         raise UsageError(f"{source}: finished clips, fresh ones are made from scores", "name a manifest or a MIDI pack")
-    return make_plan(source, soundfonts, hours, seed, ("train",), ("A",), _factory_options(config))
+    with _clips_of_others_offered(source):
+        return make_plan(source, soundfonts, hours, seed, ("train",), ("A",), _factory_options(config))
+
+
+@contextmanager
+def _clips_of_others_offered(source: Path) -> Iterator[None]:
+    """Where a manifest has nothing for training, the hint is how to train on what it has."""
+    try:
+        yield
+    except NoItemError as error:
+        hint = f"{error.hint}; train takes the clips that `hsmad dataset {source}` makes with these options"
+        raise InputError(f"{source}: {error}", hint) from error
 
 
 def require_held_out(kind: str, clips: Path) -> None:

@@ -171,6 +171,19 @@ def test_data_that_is_not_there(tmp_path: Path) -> None:
     assert main(arguments("style", tmp_path / "nowhere", tmp_path / "run")) == 3
 
 
+@pytest.mark.parametrize("refresh", [(), ("--refresh", "1")])
+def test_scores_of_another_tier_become_clips_first(tmp_path: Path, capsys, refresh: tuple[str, ...]) -> None:
+    manifest = tmp_path / "list.jsonl"
+    manifest.write_text(json.dumps({"id": "a", "midi": "a.mid", "tier": "B"}) + "\n")
+    assert main([*arguments("vae", manifest, tmp_path / "run"), *refresh]) == 3
+    message, hint = capsys.readouterr().err.splitlines()
+    assert message == f"hsmad train: {manifest}: no item in splits train of tiers A"
+    assert hint.strip() == (
+        "hint: it holds: --split train --tier B; "
+        f"train takes the clips that `hsmad dataset {manifest}` makes with these options"
+    )
+
+
 def test_the_processes_part_when_training_is_terminated(bank: Path, tmp_path: Path, monkeypatch) -> None:
     left = []
 
