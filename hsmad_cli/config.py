@@ -128,6 +128,11 @@ class AuxiliaryConfig:
     key: float = 0.02
 
 
+def scales_of(ratios: tuple[int, int]) -> tuple[int, int, int]:
+    """Frames at T_H in one frame of T_H, T_M and T_L: (1, R1, R1 R2) of (R1, R2)."""
+    return 1, ratios[0], ratios[0] * ratios[1]
+
+
 @dataclass(frozen=True)
 class DenoiserConfig:
     """Everything that a denoiser checkpoint must know. `ratios` = (R1, R2)."""
@@ -137,6 +142,16 @@ class DenoiserConfig:
     unet: UNetConfig = field(default_factory=UNetConfig)
     auxiliary: AuxiliaryConfig = field(default_factory=AuxiliaryConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+
+    @property
+    def scales(self) -> tuple[int, int, int]:
+        """Frames at T_H in one frame of each level."""
+        return scales_of(self.ratios)
+
+    @property
+    def multiple(self) -> int:
+        """R1 R2: songs and blocks are a multiple of so many frames at T_H."""
+        return self.scales[-1]
 
 
 # How much wider than written the denoiser is told the velocities of pitched parts, since it plays them flatter.

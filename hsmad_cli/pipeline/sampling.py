@@ -111,7 +111,7 @@ class Pipeline:
             raise InputError(f"a roll of {theirs} frames a second, these weights need {ours}")
         hidden = torch.tensor([instruments == "free"])
         told = roll.with_dynamics(dynamics)
-        planes = (hide_families(block, hidden) for block in told.blocks(self._multiple))
+        planes = (hide_families(block, hidden) for block in told.blocks(self.config.multiple))
         with autocast(self.device):
             features = self.denoiser.encode_score(block.to(self.device) for block in planes)
         levels = ScoreFeatures(*(level.float() for level in features))
@@ -166,7 +166,7 @@ class Pipeline:
             raise InputError(f"the song lasts {length_s:.1f} s, it cannot start at {start_s:g} s")
         end_s = length_s if seconds is None else min(length_s, start_s + seconds)
         wanted = slice(*(round(moment * self.codec.sample_rate) for moment in (start_s, end_s)))
-        rate, multiple = self.codec.frame_rate[0] / self.codec.frame_rate[1], self._multiple
+        rate, multiple = self.codec.frame_rate[0] / self.codec.frame_rate[1], self.config.multiple
         first = int((start_s - EXCERPT_MARGIN_S) * rate // multiple) * multiple
         last = -int(-(end_s + EXCERPT_MARGIN_S) * rate // multiple) * multiple
         return wanted, slice(max(0, first), min(score.n_frames, last))
@@ -215,18 +215,12 @@ class Pipeline:
 
     def _features(self, score: EncodedScore, block: Block, n: int) -> ScoreFeatures:
         """The features of a block at every level, n times."""
-        first_ratio, second_ratio = self.config.ratios
-        scales = (1, first_ratio, first_ratio * second_ratio)
         return ScoreFeatures(
             *(
                 level[:, block.first // scale : block.last // scale].expand(n, -1, -1)
-                for level, scale in zip(score.features, scales, strict=True)
+                for level, scale in zip(score.features, self.config.scales, strict=True)
             )
         )
-
-    @property
-    def _multiple(self) -> int:
-        return self.config.ratios[0] * self.config.ratios[1]
 
 
 def guided_by(settings: SampleConfig, predict: PredictBranches, styled: bool) -> Denoise:

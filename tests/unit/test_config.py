@@ -13,6 +13,7 @@ from hsmad_cli.config import (
     SAMPLERS,
     CodecConfig,
     Config,
+    DenoiserConfig,
     SampleConfig,
     StyleConfig,
     canonical_json,
@@ -30,6 +31,11 @@ def test_hop_is_twenty_milliseconds() -> None:
     codec = CodecConfig()
     assert codec.hop_length == 6 * 3 * 7 * 7 == 882
     assert codec.frame_rate == (44100, 882)
+
+
+def test_levels_are_scaled_by_the_ratios_one_after_the_other() -> None:
+    config = DenoiserConfig(ratios=(2, 5))
+    assert (config.scales, config.multiple) == ((1, 2, 10), 10)
 
 
 def test_a_setting_names_a_guidance_and_a_sampler_that_there_are() -> None:
