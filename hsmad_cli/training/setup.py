@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from hsmad_cli.config import CodecConfig, Config, StyleConfig, from_dict
+from hsmad_cli.config import CodecConfig, Config, StyleConfig
 from hsmad_cli.datasets.build import build_bank, make_plan
 from hsmad_cli.datasets.factory import FactoryOptions, Plan
 from hsmad_cli.datasets.manifest import NoItemError
@@ -20,7 +20,15 @@ from hsmad_cli.datasets.replacing import with_room
 from hsmad_cli.datasets.shards import TABLE as SHARD_TABLE
 from hsmad_cli.datasets.sheets import Rates
 from hsmad_cli.errors import ConfigError, InputError, UsageError
-from hsmad_cli.files.checkpoint import file_sha256, fill, latent_sha256, load_checkpoint, style_space
+from hsmad_cli.files.checkpoint import (
+    config_of,
+    file_sha256,
+    fill,
+    latent_sha256,
+    load_checkpoint,
+    of_this_version,
+    style_space,
+)
 from hsmad_cli.files.hub import find_codec
 from hsmad_cli.files.text_models import SentenceModel, load_text_model, text_model_folder
 from hsmad_cli.model.style_encoder import PRETRAINED_STYLES, AudioTextModel, BuiltinStyleEncoder, StyleEncoder
@@ -178,7 +186,8 @@ def _phrasing_stage(
     if teacher is None:
         raise UsageError("phrasing is taught to a trained style encoder", "name one with --style-encoder FILE")
     tensors, header = load_checkpoint(teacher, "style")
-    model = AudioTextModel.from_checkpoint(tensors, header)
+    with of_this_version(teacher, "style encoder"):
+        model = AudioTextModel.from_checkpoint(tensors, header)
     rates = {key: header[key] for key in ("sample_rate", "hop_length")}
     lexicon = Lexicon.of(SentenceModel(language_model), model.text) if language_model else None
     return PhrasingStage(config, captions, model, rates, style_space(teacher), device, lexicon)
@@ -211,7 +220,7 @@ def _denoiser_stage(
 def load_codec(path: Path) -> VAE:
     """The codec of a checkpoint, frozen. Raises WeightsError."""
     tensors, header = load_checkpoint(path, "vae")
-    vae = VAE(from_dict(CodecConfig, header["config"], str(path)))
+    vae = VAE(config_of(CodecConfig, header, path))
     fill(vae, tensors, str(path))
     return vae.eval().requires_grad_(False)
 
@@ -229,7 +238,8 @@ def load_style_encoder(
             raise UsageError("the builtin style encoder has to be trained first", "name one with --style-encoder FILE")
         tensors, header = load_checkpoint(path, "style")
         about = {"style_encoder": "builtin", "style_sha256": style_space(path)}
-        return BuiltinStyleEncoder.from_checkpoint(tensors, header).to(device), about
+        with of_this_version(path, "style encoder"):
+            return BuiltinStyleEncoder.from_checkpoint(tensors, header).to(device), about
     folder = text_model_folder(config.encoder, str(path or ""))
     model, tokenizer, width = load_text_model(config.encoder, str(folder))
     encoder = PRETRAINED_STYLES[config.encoder](model.to(device), tokenizer, width)
