@@ -165,7 +165,7 @@ class SampleConfig:
     w_s above w_h: only for the outline; with another guidance, see `default_ws`. temperature: what is kept of the noise
     when that stands, 0 to 1: below 1 the likelier details, with less hiss.
     rescale: 0 to 1, how far guidance is kept from making music louder than it is without.
-    Raises UsageError if a weight or the temperature is negative or not finite, or rescale is not between 0 and 1, and
+    Raises UsageError if a weight is negative or not finite, or temperature or rescale is not between 0 and 1, and
     ValueError for an unknown guidance or sampler.
     """
 
@@ -184,8 +184,8 @@ class SampleConfig:
         for what, weight in (("score", self.w_h), ("style", self.w_s)):
             if not (isfinite(weight) and weight >= 0):
                 raise UsageError(f"the guidance of the {what} is {weight:g}", "it is a number from 0 on, such as 4")
-        if not (isfinite(self.temperature) and self.temperature >= 0):
-            raise UsageError(f"the temperature is {self.temperature:g}", "it is a number from 0 on, such as 0.6")
+        if not 0 <= self.temperature <= 1:
+            raise UsageError(f"the temperature is {self.temperature:g}", "it is a number from 0 (none) to 1 (all)")
         if not 0 <= self.rescale <= 1:
             raise UsageError(f"the rescaling is {self.rescale:g}", "it is a number from 0 (none) to 1 (all)")
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from hsmad_cli.errors import NonFiniteError
 
+# Told (part, done, total): which part of the work, such as denoise, and how many of its steps or frames are done.
 Progress = Callable[[str, int, int], None]
 
 

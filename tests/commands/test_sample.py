@@ -190,6 +190,8 @@ def test_an_output_that_exists_is_refused_in_a_folder_unless_forced(hsmad, song:
         (("--wh", "-3", "-o", "a.wav"), "the guidance of the score is -3"),
         (("--ws", "inf", "-o", "a.wav"), "the guidance of the style is inf"),
         (("--temperature", "-1", "-o", "a.wav"), "the temperature is -1"),
+        (("--temperature", "1.5", "-o", "a.wav"), "the temperature is 1.5"),
+        (("--temperature", "nan", "-o", "a.wav"), "the temperature is nan"),
         (("--rescale", "1.5", "-o", "a.wav"), "the rescaling is 1.5"),
         (("--dynamics", "nan", "-o", "a.wav"), "Invalid value for '--dynamics'"),
         (("--dynamics", "-1", "-o", "a.wav"), "greater than or equal to 0"),
