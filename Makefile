@@ -11,8 +11,8 @@ HOURS ?= 24
 # Half of the cores make fresh clips, shared out among the processes of training.
 FRESH ?= $(shell echo $$(( (($$(getconf _NPROCESSORS_ONLN) + 1) / 2 + $(PROCESSES) - 1) / $(PROCESSES) )))
 RUNS ?= runs
-NPROC ?= $(shell nvidia-smi -L 2>/dev/null | grep -c GPU)
-PROCESSES = $(if $(filter 0,$(NPROC)),1,$(NPROC))
+GPUS ?= $(shell nvidia-smi -L 2>/dev/null | grep -c GPU)
+PROCESSES = $(if $(filter 0,$(GPUS)),1,$(GPUS))
 TRAIN = $(BIN)/torchrun --standalone --nproc-per-node $(PROCESSES) -m hsmad_cli train \
 	--data $(PACK) --hours $(HOURS) $(SOUNDFONT:%=--soundfont %) --cache $(RUNS)/cache --resume $(TRAIN_OPTIONS)
 export OMP_WAIT_POLICY = passive

@@ -1,7 +1,7 @@
 # Training data as tar shards: `make -f shards.mk -j4 FOLDER=maestro-v3.0.0` lists what is in the folder, then makes
 # PARTS parts of the shards of each split, so many at a time. Interrupted, it goes on where it stopped. The same command
 # as a Slurm array: shards.sbatch. What a folder holds may be MAESTRO, Slakh2100, a MIDI pack or MIDI and recordings.
-HSMAD ?= hsmad
+HSMAD ?= $(or $(wildcard $(dir $(lastword $(MAKEFILE_LIST)))../.venv/bin/hsmad),hsmad)
 FOLDER ?= maestro-v3.0.0
 SHARDS ?= shards
 PARTS ?= 8

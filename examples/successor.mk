@@ -1,15 +1,16 @@
 # Better weights from those that are shipped, on two GPUs in 25 minutes: the codec on both; then, side by side, its decoder
 # against a discriminator and the denoiser on its latents (the encoder stays, so the two fit together); and a judge of style.
 #
-#     make -j4 -f successor.mk PACK=train-midi SOUNDFONTS="FluidR3Mono_GM.sf3 MuseScore_General_Lite.sf3"
+#     make -j4 -f examples/successor.mk PACK=train-midi SOUNDFONT="FluidR3Mono_GM.sf3 MuseScore_General_Lite.sf3"
 #
 # Clips for a later stage are made while an earlier one trains. Interrupted, it goes on where it stopped. Judge the result
 # with `hsmad benchmark PACK --soundfont FONT --codec-only --codec RUNS/codec/vae.safetensors` before it is shipped.
-HSMAD ?= hsmad
-TORCHRUN ?= torchrun --standalone
+HERE := $(dir $(lastword $(MAKEFILE_LIST)))
+HSMAD ?= $(or $(wildcard $(HERE)../.venv/bin/hsmad),hsmad)
+TORCHRUN ?= $(or $(wildcard $(HERE)../.venv/bin/torchrun),torchrun) --standalone
 PACK ?= train-midi
-SOUNDFONTS ?= FluidR3Mono_GM.sf3 MuseScore_General_Lite.sf3
-SHIPPED ?= ../weights
+SOUNDFONT ?= FluidR3Mono_GM.sf3 MuseScore_General_Lite.sf3
+SHIPPED ?= $(HERE)../weights
 RUNS ?= successor
 GPUS ?= 2
 FIRST_GPU ?= 0
@@ -42,9 +43,9 @@ SCORER_CLIPS ?= --seed 1 --clip-seconds 12.8 --set siblings=16
 # Clips that are made beside a training must not hold it up: its kernels are compiled on the same cores.
 ASIDE ?= nice -n 10
 EVERY_STEP := --steps 1000000
-FONTS := $(SOUNDFONTS:%=--soundfont %)
+FONTS := $(SOUNDFONT:%=--soundfont %)
 bank = $(RUNS)/clips/$(1)/bank-*
-DENOISER_CLIPS = --hours $(DENOISER_HOURS) --soundfont $(firstword $(SOUNDFONTS)) --seed $(DENOISER_SEED)
+DENOISER_CLIPS = --hours $(DENOISER_HOURS) --soundfont $(firstword $(SOUNDFONT)) --seed $(DENOISER_SEED)
 
 .PHONY: all
 .DELETE_ON_ERROR:
@@ -57,7 +58,7 @@ $(RUNS)/clips/codec.made:
 	touch $@
 
 $(RUNS)/clips/scorer.made: $(RUNS)/clips/codec.made
-	$(ASIDE) $(HSMAD) dataset $(PACK) --cache $(@:.made=) --hours $(SCORER_HOURS) --soundfont $(lastword $(SOUNDFONTS)) $(SCORER_CLIPS)
+	$(ASIDE) $(HSMAD) dataset $(PACK) --cache $(@:.made=) --hours $(SCORER_HOURS) --soundfont $(lastword $(SOUNDFONT)) $(SCORER_CLIPS)
 	touch $@
 
 $(RUNS)/clips/denoiser.made: $(RUNS)/clips/codec.made

@@ -20,8 +20,8 @@ COMPLETION = "_HSMAD_COMPLETE"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `hsmad` with the arguments `argv` (default: those of the process) and return the exit code.
 
-    0 done, 1 a bug, 2 usage, 3 input, 4 config, 5 weights, 6 output, 7 non-finite, 8 in part, 130 interrupted,
-    141 the reader closed the pipe, 143 terminated.
+    0 done, 1 a bug, a worker that died or not enough memory, 2 usage, 3 input, 4 config, 5 weights, 6 output,
+    7 non-finite, 8 in part, 130 interrupted, 141 the reader closed the pipe, 143 terminated.
     """
     arguments = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     verb = None

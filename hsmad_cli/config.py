@@ -22,6 +22,12 @@ T = TypeVar("T")
 
 Level = Literal["event", "local", "global"]
 LEVELS: tuple[Level, ...] = get_args(Level)
+Instruments = Literal["free", "midi"]
+INSTRUMENTS: tuple[Instruments, ...] = get_args(Instruments)
+Guidance = Literal["additive", "nested", "anchored", "joint"]
+GUIDANCES: tuple[Guidance, ...] = get_args(Guidance)
+Sampler = Literal["dpm_solver_2m", "ddim"]
+SAMPLERS: tuple[Sampler, ...] = get_args(Sampler)
 WORD = re.compile(r"\s*[A-Za-z][\w.+-]*\s*", re.ASCII)
 
 
@@ -122,6 +128,11 @@ class AuxiliaryConfig:
     key: float = 0.02
 
 
+def scales_of(ratios: tuple[int, int]) -> tuple[int, int, int]:
+    """Frames at T_H in one frame of T_H, T_M and T_L: (1, R1, R1 R2) of (R1, R2)."""
+    return 1, ratios[0], ratios[0] * ratios[1]
+
+
 @dataclass(frozen=True)
 class DenoiserConfig:
     """Everything that a denoiser checkpoint must know. `ratios` = (R1, R2)."""
@@ -132,6 +143,16 @@ class DenoiserConfig:
     auxiliary: AuxiliaryConfig = field(default_factory=AuxiliaryConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
 
+    @property
+    def scales(self) -> tuple[int, int, int]:
+        """Frames at T_H in one frame of each level."""
+        return scales_of(self.ratios)
+
+    @property
+    def multiple(self) -> int:
+        """R1 R2: songs and blocks are a multiple of so many frames at T_H."""
+        return self.scales[-1]
+
 
 # How much wider than written the denoiser is told the velocities of pitched parts, since it plays them flatter.
 DYNAMICS = 1.5
@@ -141,28 +162,37 @@ DYNAMICS = 1.5
 class SampleConfig:
     """How `sample` guides [2.5.2] and steps unless told otherwise: weights of score and style, mode, sampler.
 
-    w_s above w_h: only for the outline. temperature: what is kept of the noise when that stands, 0 to 1: below 1 the
-    likelier details, with less hiss.
+    w_s above w_h: only for the outline; with another guidance, see `default_ws`. temperature: what is kept of the noise
+    when that stands, 0 to 1: below 1 the likelier details, with less hiss.
     rescale: 0 to 1, how far guidance is kept from making music louder than it is without.
-    Raises UsageError if a weight or the temperature is negative or not finite, or rescale is not between 0 and 1.
+    Raises UsageError if a weight is negative or not finite, or temperature or rescale is not between 0 and 1, and
+    ValueError for an unknown guidance or sampler.
     """
 
     w_h: float = 4.0
     w_s: float = 8.0
-    guidance: str = "nested"
+    guidance: Guidance = "nested"
     steps: int = 8
-    sampler: str = "dpm_solver_2m"
+    sampler: Sampler = "dpm_solver_2m"
     temperature: float = 0.6
     rescale: float = 0.6
 
     def __post_init__(self) -> None:
+        for what, choice, known in (("guidance", self.guidance, GUIDANCES), ("sampler", self.sampler, SAMPLERS)):
+            if choice not in known:
+                raise ValueError(f"the {what} is {choice!r}, not one of {', '.join(known)}")
         for what, weight in (("score", self.w_h), ("style", self.w_s)):
             if not (isfinite(weight) and weight >= 0):
                 raise UsageError(f"the guidance of the {what} is {weight:g}", "it is a number from 0 on, such as 4")
-        if not (isfinite(self.temperature) and self.temperature >= 0):
-            raise UsageError(f"the temperature is {self.temperature:g}", "it is a number from 0 on, such as 0.6")
+        if not 0 <= self.temperature <= 1:
+            raise UsageError(f"the temperature is {self.temperature:g}", "it is a number from 0 (none) to 1 (all)")
         if not 0 <= self.rescale <= 1:
             raise UsageError(f"the rescaling is {self.rescale:g}", "it is a number from 0 (none) to 1 (all)")
+
+
+def default_ws(guidance: Guidance) -> float:
+    """The guidance of the style where none is given: only nested guidance bears a strong one."""
+    return SampleConfig.w_s if guidance == "nested" else 2.0
 
 
 @dataclass(frozen=True)

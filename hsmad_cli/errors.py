@@ -17,6 +17,12 @@ class HsmadError(Exception):
         self.hint = hint
 
 
+def extra(name: str) -> str:
+    """The hint of an error that an optional part of hsmad cures: `text`, `plot` or `judges`."""
+    install = "make judges" if name == "judges" else f"pip install '.[{name}]'"
+    return f"in the folder of hsmad: {install}"
+
+
 class UsageError(HsmadError):
     """Options that contradict each other or name something that does not exist."""
 
@@ -30,7 +36,7 @@ class InputError(HsmadError):
 
 
 class ConfigError(HsmadError):
-    """A preset or configuration that is malformed or inconsistent."""
+    """A preset or configuration that is malformed or inconsistent, or an installation that lacks something."""
 
     exit_code = 4
 

@@ -15,7 +15,7 @@ from hsmad_cli.commands.benchmark_table import markdown_table
 from hsmad_cli.commands.console import Console
 from hsmad_cli.commands.lists import counts_of, names_of, numbers_of
 from hsmad_cli.commands.references import load_synthesizer
-from hsmad_cli.config import DYNAMICS, SampleConfig
+from hsmad_cli.config import DYNAMICS, GUIDANCES, Guidance, Instruments, SampleConfig, default_ws
 from hsmad_cli.errors import InputError, PartialError, UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 DEFAULT = SampleConfig()
 SETS = ("piano", "ensembles", "bands", "drums")
 JUDGES = ("auto", "basic-pitch", "transkun")
-GUIDANCES = ("additive", "nested", "anchored", "joint")
 SPLITS = ("unseen", "train", "validation", "test")
 
 
@@ -43,13 +42,13 @@ def benchmark(
         str, typer.Option("--judge", metavar="LIST", help="Of auto (Transkun for pianos), basic-pitch, transkun.")
     ] = "auto",
     wh: options.ScoreGuidances = f"{DEFAULT.w_h:g}",
-    ws: options.StyleGuidances = f"{DEFAULT.w_s:g}",
+    ws: options.StyleGuidances = None,
     cfg: options.GuidanceModes = DEFAULT.guidance,
     steps: options.StepCounts = f"{DEFAULT.steps}",
     temperature: options.Temperatures = f"{DEFAULT.temperature:g}",
     rescale: options.Rescalings = f"{DEFAULT.rescale:g}",
     instruments: Annotated[
-        options.Instruments,
+        Instruments,
         typer.Option("--instruments", help="Who plays: midi, as the score says; free: the caption."),
     ] = "midi",
     dynamics: options.Dynamics = DYNAMICS,
@@ -124,21 +123,24 @@ def benchmark(
         raise PartialError(f"{len(report.failures)} failed, {report.n_done} done")
 
 
-def guidance_grid(wh: str, ws: str, cfg: str, steps: str, temperature: str, rescale: str) -> list[SampleConfig]:
-    """Every combination of six lists; guidance `joint`, which has one weight only, once for each of --wh."""
-    styles = numbers_of("--ws", ws)
-    grid = [
-        SampleConfig(w_h, styles[0] if mode == "joint" else w_s, mode, count, temperature=warmth, rescale=share)
-        for mode, count, warmth, share, w_s, w_h in product(
-            names_of("--cfg", cfg, GUIDANCES),
-            counts_of("--steps", steps, options.MAX_STEPS),
-            numbers_of("--temperature", temperature),
-            numbers_of("--rescale", rescale),
-            styles,
-            numbers_of("--wh", wh),
-        )
+def guidance_grid(wh: str, ws: str | None, cfg: str, steps: str, temperature: str, rescale: str) -> list[SampleConfig]:
+    """Every combination of six lists; ws None: the default of each guidance."""
+    others = (
+        counts_of("--steps", steps, options.MAX_STEPS),
+        numbers_of("--temperature", temperature),
+        numbers_of("--rescale", rescale),
+    )
+    return [
+        SampleConfig(w_h, w_s, mode, count, temperature=warmth, rescale=share)
+        for mode in names_of("--cfg", cfg, GUIDANCES)
+        for count, warmth, share, w_s, w_h in product(*others, _style_weights(ws, mode), numbers_of("--wh", wh))
     ]
-    return list(dict.fromkeys(grid))
+
+
+def _style_weights(ws: str | None, guidance: Guidance) -> list[float]:
+    """The values of --ws for one guidance; `joint`, which has no weight of the style, takes one."""
+    weights = [default_ws(guidance)] if ws is None else numbers_of("--ws", ws)
+    return weights[:1] if guidance == "joint" else weights
 
 
 def _audible_sets(console: Console, kinds: list[str], judges: list[str], device: str) -> list[str]:

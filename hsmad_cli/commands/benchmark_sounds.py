@@ -15,7 +15,7 @@ from hsmad_cli.commands.references import render_reference
 if TYPE_CHECKING:
     import numpy as np
 
-    from hsmad_cli.config import SampleConfig
+    from hsmad_cli.config import Instruments, SampleConfig
     from hsmad_cli.datasets.excerpts import Choice, Excerpt
     from hsmad_cli.datasets.manifest import Item
     from hsmad_cli.errors import InputError
@@ -91,7 +91,7 @@ class Players:
         soundfont: Path,
         codec: Codec,
         pipeline: Pipeline | None,
-        instruments: str,
+        instruments: Instruments,
         dynamics: float,
         seed: int,
     ) -> None:

@@ -31,7 +31,7 @@ def decode(
 ) -> None:
     """Latents to sound.
 
-    An npz of kind latent becomes WAV or FLAC, by the codec that it names or another one of the same latents.
+    An npz of kind latent becomes WAV, FLAC or Ogg Vorbis, by the codec that it names or another of the same latents.
     """
     from hsmad_cli.files.audio import audio_format, write_audio
     from hsmad_cli.files.npz import load_npz

@@ -9,7 +9,7 @@ from platform import machine, python_version, system
 from hsmad_cli import __version__
 from hsmad_cli.commands import options
 from hsmad_cli.commands.console import Console
-from hsmad_cli.errors import ConfigError, HsmadError
+from hsmad_cli.errors import ConfigError, HsmadError, extra
 
 REQUIRED = ("torch", "torchaudio", "sound files", "device", "weights")
 
@@ -38,15 +38,15 @@ def doctor(as_json: options.Json = False, quiet: options.Quiet = False) -> None:
         raise ConfigError(f"{len(vital)} of {len(REQUIRED)} things that hsmad needs are missing: {', '.join(vital)}")
 
 
-def _package(name: str, extra: str) -> str:
+def _package(name: str, cure: str) -> str:
     try:
         return version(name)
     except PackageNotFoundError:
-        raise ConfigError(f"{name} is not installed", f"pip install {extra}") from None
+        raise ConfigError(f"{name} is not installed", cure) from None
 
 
 def _torch() -> str:
-    _package("torch", "-c constraints.txt torch torchaudio")
+    _package("torch", "pip install -c constraints.txt torch torchaudio")
     import torch
 
     return str(torch.__version__)
@@ -61,7 +61,7 @@ def _torchaudio() -> str:
 def _sound_files() -> str:
     from hsmad_cli.files.audio import encode_audio, read_audio
 
-    _package("soundfile", "soundfile")
+    _package("soundfile", "pip install soundfile")
     import numpy as np
 
     read_audio(encode_audio(np.zeros((2, 64)), 44100, "flac")[0])
@@ -103,8 +103,8 @@ CHECKS: dict[str, Callable[[], str]] = {
     "device": _device,
     "weights": _weights,
     "synth": _synth,
-    "transkun": lambda: _package("transkun", "'hsmad[judges]'"),
-    "basic-pitch": lambda: _package("basic-pitch", "--no-deps basic-pitch, and 'hsmad[judges]'"),
-    "transformers": lambda: _package("transformers", "'hsmad[text]'"),
-    "matplotlib": lambda: _package("matplotlib", "'hsmad[plot]'"),
+    "transkun": lambda: _package("transkun", extra("judges")),
+    "basic-pitch": lambda: _package("basic-pitch", extra("judges")),
+    "transformers": lambda: _package("transformers", extra("text")),
+    "matplotlib": lambda: _package("matplotlib", extra("plot")),
 }

@@ -12,7 +12,7 @@ from hsmad_cli.commands import options
 from hsmad_cli.commands.console import Console
 from hsmad_cli.commands.jobs import Job, plan_jobs, run_jobs
 from hsmad_cli.commands.scores import is_score
-from hsmad_cli.config import DYNAMICS
+from hsmad_cli.config import DYNAMICS, Instruments
 
 if TYPE_CHECKING:
     from hsmad_cli.pipeline import Codec, Pipeline
@@ -26,7 +26,7 @@ def encode(
         Literal["vae", "encodec", "dac"], typer.Option("--codec", help="Which codec makes the latents of a sound.")
     ] = "vae",
     instruments: Annotated[
-        options.Instruments, typer.Option("--instruments", help="midi: the features say who plays; free: they do not.")
+        Instruments, typer.Option("--instruments", help="midi: the features say who plays; free: they do not.")
     ] = "midi",
     dynamics: options.Dynamics = DYNAMICS,
     weights: Annotated[
@@ -59,7 +59,12 @@ def encode(
 
 
 def _encode_score(
-    console: Console, job: Job, pipeline: Pipeline, instruments: str, dynamics: float, max_minutes: float
+    console: Console,
+    job: Job,
+    pipeline: Pipeline,
+    instruments: Instruments,
+    dynamics: float,
+    max_minutes: float,
 ) -> Mapping[str, Any]:
     from hsmad_cli.commands.scores import read_roll, report_ledger
     from hsmad_cli.files.score_npz import save_features

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from math import isfinite
+from typing import TypeVar
 
 from hsmad_cli.errors import UsageError
 
+Name = TypeVar("Name", bound=str)
 
-def names_of(option: str, argument: str, known: tuple[str, ...]) -> list[str]:
+
+def names_of(option: str, argument: str, known: tuple[Name, ...]) -> list[Name]:
     """The names in a list, each once; raises UsageError for one that is not among the known."""
     names = list(dict.fromkeys(name.strip() for name in argument.split(",")))
     for name in names:
         if name not in known:
             raise UsageError(f"{option}: {name!r} is none of {', '.join(known)}")
-    return names
+    return [known[known.index(name)] for name in names]
 
 
 def numbers_of(option: str, argument: str) -> list[float]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from hsmad_cli.config import DYNAMICS
+from hsmad_cli.config import DYNAMICS, default_ws
 
 MAX_STEPS = 1000
 
@@ -38,7 +38,6 @@ SoundFormat = Annotated[
 Gain = Annotated[
     float, typer.Option("--gain", metavar="DB", min=-120, max=120, help="Louder or softer by so many decibels.")
 ]
-Instruments = Literal["free", "midi"]
 _WIDER = "How much wider than written the velocities of pitched parts are told; 1 = as written."
 Dynamics = Annotated[float, typer.Option("--dynamics", metavar="FACTOR", min=0, max=10, help=_WIDER)]
 DynamicsOfScore = Annotated[
@@ -56,8 +55,15 @@ Split = Annotated[
     ),
 ]
 ScoreGuidances = Annotated[str, typer.Option("--wh", metavar="LIST", help="Guidance of the score.")]
+DEFAULT_WS = f"[default: {default_ws('nested'):g}; with another --cfg {default_ws('additive'):g}]"
 StyleGuidances = Annotated[
-    str, typer.Option("--ws", metavar="LIST", help="Guidance of the style; above --wh, of the outline only.")
+    str | None,
+    typer.Option(
+        "--ws",
+        metavar="LIST",
+        help=f"Guidance of the style; above --wh, of the outline only.  {DEFAULT_WS}",
+        show_default=False,
+    ),
 ]
 GuidanceModes = Annotated[str, typer.Option("--cfg", metavar="LIST", help="How the two are combined.")]
 Temperatures = Annotated[

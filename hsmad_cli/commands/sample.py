@@ -13,7 +13,8 @@ from hsmad_cli.commands import options
 from hsmad_cli.commands.console import Console
 from hsmad_cli.commands.jobs import Job, Source, plan_jobs, run_jobs, with_takes
 from hsmad_cli.commands.prompt_words import with_suggestions
-from hsmad_cli.config import SampleConfig
+from hsmad_cli.commands.scores import read_encoded, report_ledger
+from hsmad_cli.config import Guidance, Instruments, SampleConfig, Sampler, default_ws
 from hsmad_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,9 +23,8 @@ if TYPE_CHECKING:
     from hsmad_cli.pipeline import EncodedScore, Pipeline
 
 DEFAULT = SampleConfig()
-OTHER_WS = 2.0
 FULL_SCALE = 0.999
-SAMPLERS = {"dpm": "dpm_solver_2m", "ddim": "ddim"}
+SAMPLERS: dict[str, Sampler] = {"dpm": "dpm_solver_2m", "ddim": "ddim"}
 
 
 def sample(
@@ -39,13 +39,11 @@ def sample(
         typer.Option(
             "--ws",
             help="How closely the style is followed; above --wh, only until the outline of the music stands.  "
-            f"[default: {DEFAULT.w_s:g}; with another --cfg {OTHER_WS:g}]",
+            + options.DEFAULT_WS,
             show_default=False,
         ),
     ] = None,
-    cfg: Annotated[
-        Literal["additive", "nested", "anchored", "joint"], typer.Option("--cfg", help="How the two are combined.")
-    ] = DEFAULT.guidance,  # type: ignore[assignment]
+    cfg: Annotated[Guidance, typer.Option("--cfg", help="How the two are combined.")] = DEFAULT.guidance,
     steps: Annotated[
         int, typer.Option("--steps", min=1, max=options.MAX_STEPS, help="More is better and slower.")
     ] = DEFAULT.steps,
@@ -60,7 +58,7 @@ def sample(
         float, typer.Option("--rescale", help="How far strong guidance is kept from making it louder: 0 to 1.")
     ] = DEFAULT.rescale,
     instruments: Annotated[
-        options.Instruments | None,
+        Instruments | None,
         typer.Option(
             "--instruments",
             help="Who plays: free, as the words say; midi, as the score says.  [default: free with --style, else midi]",
@@ -108,16 +106,21 @@ def sample(
     console = Console("sample", as_json, quiet, verbose)
     if cfg == "joint" and ws is not None:
         raise UsageError("--cfg joint has one weight, --wh, for score and style together", "leave --ws out")
-    usual_ws = DEFAULT.w_s if cfg == DEFAULT.guidance else OTHER_WS
-    settings = SampleConfig(wh, usual_ws if ws is None else ws, cfg, steps, SAMPLERS[sampler], temperature, rescale)
+    style_weight = default_ws(cfg) if ws is None else ws
+    settings = SampleConfig(wh, style_weight, cfg, steps, SAMPLERS[sampler], temperature, rescale)
     jobs = plan_jobs(inputs, output, out_dir, f".{sound_format}", force)
     if count > 1:
         jobs = with_takes(jobs, [str(seed + take) for take in range(count)])
     written_as = sound_format if jobs[0].to_stdout else audio_format(jobs[0].target)
-    shown = instruments or ("midi" if style is None else "free")
+    usual: Instruments = "midi" if style is None else "free"
     load = cache(lambda: _load(console, weights, device))
-    encode = lru_cache(1)(lambda source: _encode(console, source, load(), shown, max_minutes, dynamics))
     tell_unknown = cache(lambda: _tell_unknown(console, load(), style or ""))
+
+    @lru_cache(1)
+    def encode(source: Source) -> EncodedScore:
+        score = read_encoded(source, load(), max_minutes, instruments, dynamics, usual)
+        report_ledger(console, source.name, score.ledger)
+        return score
 
     def work(job: Job) -> Mapping[str, Any]:
         from dataclasses import asdict
@@ -137,7 +140,7 @@ def sample(
             "seconds": audio.shape[1] / pipeline.codec.sample_rate,
             "seed": take_seed,
             "style": words,
-            "instruments": shown,
+            "instruments": score.instruments,
             "dynamics": score.dynamics,
             "settings": asdict(settings),
             "weights": pipeline.sha256,
@@ -168,13 +171,3 @@ def _tell_unknown(console: Console, pipeline: Pipeline, prompt: str) -> None:
     if unknown:
         told = with_suggestions(unknown, pipeline.style.unknown_words)
         console.warn(f"words the style encoder never saw: {told}")
-
-
-def _encode(
-    console: Console, source: Source, pipeline: Pipeline, shown: str, max_minutes: float, dynamics: float | None
-) -> EncodedScore:
-    from hsmad_cli.commands.scores import read_encoded, report_ledger
-
-    score = read_encoded(source, pipeline, shown, max_minutes, dynamics)
-    report_ledger(console, source.name, score.ledger)
-    return score

@@ -9,6 +9,7 @@ from hsmad_cli.commands.jobs import Source
 from hsmad_cli.errors import InputError
 
 if TYPE_CHECKING:
+    from hsmad_cli.config import Instruments
     from hsmad_cli.files.score_npz import ScoreRoll
     from hsmad_cli.pipeline import EncodedScore, Pipeline
     from hsmad_cli.symbolic.notes import Ledger
@@ -37,20 +38,26 @@ def read_roll(source: Source, frame_rate: tuple[int, int], max_minutes: float) -
 
 
 def read_encoded(
-    source: Source, pipeline: Pipeline, instruments: str, max_minutes: float, dynamics: float | None = None
+    source: Source,
+    pipeline: Pipeline,
+    max_minutes: float,
+    instruments: Instruments | None = None,
+    dynamics: float | None = None,
+    usual: Instruments = "midi",
 ) -> EncodedScore:
-    """The features of a MIDI file or an SRM npz, told with dynamics so much wider (None: as usual), or of a features
-    npz, which were told when they were made."""
+    """The features of a MIDI file or an SRM npz, told who plays (None: as `usual`) and dynamics so much wider (None: as
+    usual), or of a features npz, which were told when they were made. Raises InputError."""
     from hsmad_cli.config import DYNAMICS
     from hsmad_cli.files.npz import npz_meta
     from hsmad_cli.files.score_npz import load_features
 
     if source.head() == ZIP_MAGIC and npz_meta(source.content())["kind"] == "features":
-        if dynamics is not None:
-            raise InputError("features hold their dynamics already", "give --dynamics to `hsmad encode`")
+        for name, given in (("instruments", instruments), ("dynamics", dynamics)):
+            if given is not None:
+                raise InputError(f"features hold their {name} already", f"give --{name} to `hsmad encode`")
         return pipeline.restore(load_features(source.content()))
     roll = read_roll(source, pipeline.codec.frame_rate, max_minutes)
-    return pipeline.encode(roll, instruments, DYNAMICS if dynamics is None else dynamics)
+    return pipeline.encode(roll, instruments or usual, DYNAMICS if dynamics is None else dynamics)
 
 
 def report_ledger(console: Console, name: str, ledger: Ledger) -> None:

@@ -16,7 +16,7 @@ from hsmad_cli.commands.console import Console
 from hsmad_cli.commands.lists import names_of
 from hsmad_cli.commands.references import load_synthesizer
 from hsmad_cli.commands.style_table import COLUMNS
-from hsmad_cli.config import DYNAMICS
+from hsmad_cli.config import DYNAMICS, Instruments
 from hsmad_cli.errors import InputError, PartialError, UsageError, WeightsError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def style_benchmark(
         int, typer.Option("--fit-scores", min=2, help="Training scores to learn the families by.")
     ] = 40,
     wh: options.ScoreGuidances = f"{DEFAULT.w_h:g}",
-    ws: options.StyleGuidances = f"{DEFAULT.w_s:g}",
+    ws: options.StyleGuidances = None,
     cfg: options.GuidanceModes = DEFAULT.guidance,
     steps: options.StepCounts = f"{DEFAULT.steps}",
     temperature: options.Temperatures = f"{DEFAULT.temperature:g}",
@@ -119,7 +119,8 @@ def style_benchmark(
     model, pipeline = load_models(weights, codec, style_encoder, device, codec_only)
     if pipeline is not None and judge_file is not None:
         _check_independent(judge_file, weights)
-    instruments, n_labels = ("midi", 16) if families else ("free", len(recipes))
+    instruments: Instruments = "midi" if families else "free"
+    n_labels = 16 if families else len(recipes)
     choice = Choice(scores, seconds, start, split, seed)
     report = Report(console, scores * n_labels)
     if scorer is None and not families:

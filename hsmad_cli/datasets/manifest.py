@@ -158,12 +158,16 @@ def _pack_item(row: dict[str, str], folder: Path) -> Item:
     )
 
 
+class NoItemError(InputError):
+    """A manifest without an item of the splits and tiers asked for; the hint is the options of those that it has."""
+
+
 def choose(items: Iterable[Item], splits: Sequence[str], tiers: Sequence[str]) -> list[Item]:
-    """The items of these splits and tiers; raises InputError if there are none."""
+    """The items of these splits and tiers; raises NoItemError if there are none."""
     items = list(items)
     chosen = [item for item in items if item.split in splits and item.tier in tiers]
     if not chosen:
         held = sorted({f"--split {item.split} --tier {item.tier}" for item in items})
         hint = f"it holds: {'; '.join(held)}"
-        raise InputError(f"no item in splits {', '.join(splits)} of tiers {', '.join(tiers)}", hint)
+        raise NoItemError(f"no item in splits {', '.join(splits)} of tiers {', '.join(tiers)}", hint)
     return chosen

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hsmad_cli.config import scales_of
 from hsmad_cli.datasets.factory import Clip
 from hsmad_cli.symbolic.harmony import chord_targets, key_targets, tempo_targets
 
@@ -30,7 +31,7 @@ class Rates:
 
     def frames_per(self, level: int) -> int:
         """Frames at T_H in one frame of a level."""
-        return (1, self.ratios[0], self.ratios[0] * self.ratios[1])[level]
+        return scales_of(self.ratios)[level]
 
     @property
     def multiple(self) -> int:

@@ -20,13 +20,13 @@ def add_noise(x: Tensor, noise: Tensor, t: Tensor) -> Tensor:
 
 
 def target(objective: str, x: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-    """What a perfect denoiser would answer for z_t; its variance is one where that of x is."""
+    """What a perfect denoiser answers for z_t, [B, ...] as x and noise, t: [B]; of variance one where that of x is."""
     alpha, sigma = _amplitudes(t, x)
     return noise if _known(objective) == "epsilon" else alpha * noise - sigma * x
 
 
 def to_x(objective: str, prediction: Tensor, z: Tensor, t: Tensor) -> Tensor:
-    """The clean latent that a prediction at z_t stands for."""
+    """The clean latent [B, ...] that a prediction at z_t stands for. prediction, z: [B, ...], t: [B]."""
     alpha, sigma = _amplitudes(t, z)
     if _known(objective) == "epsilon":
         return (z - sigma * prediction) / alpha

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hsmad_cli.errors import WeightsError
+from hsmad_cli.errors import WeightsError, extra
 from hsmad_cli.files.audio import resample
 
 SAMPLE_RATE = 44100
@@ -26,7 +26,7 @@ class Clap:
         try:
             import transformers
         except ModuleNotFoundError:
-            raise WeightsError("CLAP needs transformers", "pip install 'hsmad[text]'") from None
+            raise WeightsError("CLAP needs transformers", extra("text")) from None
         try:
             self.extractor = transformers.AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
             self.tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)

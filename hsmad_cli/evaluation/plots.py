@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hsmad_cli.errors import ConfigError
+from hsmad_cli.errors import ConfigError, extra
 from hsmad_cli.evaluation.note_scores import HeardNotes, match
 from hsmad_cli.symbolic.notes import GM_FAMILIES, LOWEST_PITCH, NoteTable
 
@@ -92,7 +92,7 @@ def _figure(n_panels: int) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
-        raise ConfigError("plots need matplotlib", "pip install 'hsmad[plot]'") from None
+        raise ConfigError("plots need matplotlib", extra("plot")) from None
     return Figure(figsize=(16, 1 + 4 * n_panels), dpi=100, layout="constrained")
 
 

@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hsmad_cli.errors import ConfigError, WeightsError
 from hsmad_cli.evaluation.clap_score import SAMPLE_RATE, unit, windows
 from hsmad_cli.evaluation.linear_classifier import LinearClassifier
 from hsmad_cli.files.audio import resample
-from hsmad_cli.files.checkpoint import load_checkpoint
+from hsmad_cli.files.checkpoint import load_checkpoint, of_this_version
 from hsmad_cli.model.style_encoder import AudioTextModel
 
 WINDOW_S = 10.0
@@ -32,10 +31,8 @@ class StyleScorer:
     def load(cls, path: Path, device: str = "cpu") -> StyleScorer:
         """Both towers of a checkpoint of the style stage. Raises WeightsError."""
         tensors, header = load_checkpoint(path, "style")
-        try:
+        with of_this_version(path, "style scorer"):
             return cls(AudioTextModel.from_checkpoint(tensors, header), int(header["sample_rate"]), device)
-        except (KeyError, RuntimeError, ConfigError) as error:
-            raise WeightsError(f"{path}: not a style scorer of this version: {error}") from error
 
     @torch.inference_mode()
     def embed_audio(self, audio: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from hsmad_cli.errors import UsageError
+from hsmad_cli.errors import UsageError, extra
 from hsmad_cli.evaluation.note_scores import HeardNotes, drum_strikes, pitched_notes
 from hsmad_cli.symbolic.notes import LOWEST_PITCH, N_PITCHES, NoteTable
 
@@ -94,7 +94,7 @@ class Transkun:
     name = "transkun"
 
     def __init__(self, device: str = "cpu") -> None:
-        module = _import_judge("transkun.ModelTransformer", "pip install 'hsmad[judges]'")
+        module = _import_judge("transkun.ModelTransformer", extra("judges"))
         import moduleconf
         import torch
 
@@ -142,11 +142,10 @@ class BasicPitch:
 
     def __init__(self) -> None:
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-        cure = "pip install onnxruntime && pip install --no-deps basic-pitch"
-        runtime = _import_judge("onnxruntime", cure)
+        runtime = _import_judge("onnxruntime", extra("judges"))
         package = importlib.util.find_spec("basic_pitch")
         if package is None or package.origin is None:
-            raise UsageError("a judge is missing: no package basic-pitch", cure)
+            raise UsageError("a judge is missing: no package basic-pitch", extra("judges"))
         model = Path(package.origin).parent / "saved_models" / "icassp_2022" / "nmp.onnx"
         options = runtime.SessionOptions()
         options.intra_op_num_threads = 1
@@ -264,7 +263,7 @@ class DrumOnsets:
     def __init__(self) -> None:
         from filelock import FileLock
 
-        self.librosa = _import_judge("librosa", "pip install 'hsmad[judges]'")
+        self.librosa = _import_judge("librosa", extra("judges"))
         user = getattr(os, "getuid", int)()
         with FileLock(Path(tempfile.gettempdir()) / f"hsmad-librosa-{user}.lock"):
             self.transcribe(np.eye(2, SAMPLE_RATE, SAMPLE_RATE // 2, dtype=np.float32))

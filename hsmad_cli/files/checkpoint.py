@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from hsmad_cli.config import canonical_json
-from hsmad_cli.errors import WeightsError
+from hsmad_cli.config import canonical_json, from_dict
+from hsmad_cli.errors import ConfigError, WeightsError
 from hsmad_cli.files.publish import write_bytes
+
+T = TypeVar("T")
 
 HEADER_KEY = "hsmad"
 LATENT_TENSORS = ("encoder.", "latent_mean", "latent_variance")
@@ -132,6 +135,23 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
         if tensor.shape != own[name].shape:
             raise WeightsError(f"{where}: {name} is {tuple(tensor.shape)}, the model needs {tuple(own[name].shape)}")
         own[name].copy_(tensor)
+
+
+def config_of(kind: type[T], header: Mapping[str, Any], path: Path) -> T:
+    """The configuration in the header of a checkpoint. Raises WeightsError if it is none of this version."""
+    try:
+        return from_dict(kind, header["config"], str(path))
+    except (KeyError, ConfigError) as error:
+        raise WeightsError(f"{path}: its configuration is not one of this version: {error}") from error
+
+
+@contextmanager
+def of_this_version(path: Path, what: str) -> Iterator[None]:
+    """Raises WeightsError where a model, called `what`, cannot be made of a checkpoint's content."""
+    try:
+        yield
+    except (KeyError, RuntimeError, ConfigError) as error:
+        raise WeightsError(f"{path}: not a {what} of this version: {error}") from error
 
 
 def _damaged(path: Path, why: str) -> WeightsError:

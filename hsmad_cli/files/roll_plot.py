@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hsmad_cli.errors import ConfigError
+from hsmad_cli.errors import ConfigError, extra
 from hsmad_cli.files.publish import write_bytes
 from hsmad_cli.files.score_npz import ScoreRoll
 from hsmad_cli.symbolic.notes import HIGHEST_PITCH, LOWEST_PITCH
@@ -22,7 +22,7 @@ def plot_roll(path: Path, roll: ScoreRoll) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise ConfigError("--plot needs matplotlib", "pip install 'hsmad[plot]'") from None
+        raise ConfigError("--plot needs matplotlib", extra("plot")) from None
     first_drum = LAYOUT.family_onset.start + DRUMS * PITCHES
     planes = {
         "pitched notes": (LAYOUT.union_onset, LAYOUT.union_sustain),

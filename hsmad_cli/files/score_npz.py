@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hsmad_cli.config import INSTRUMENTS, Instruments
 from hsmad_cli.errors import InputError
 from hsmad_cli.files.npz import Source, load_npz, save_npz, source_name
 from hsmad_cli.symbolic.caption import caption
@@ -132,7 +133,8 @@ def load_roll(source: Source) -> ScoreRoll:
 class StoredFeatures:
     """The features of a score [2.2] as they lie in an npz of kind `features`: event, local and global [T, D] float32.
 
-    dynamics: how much wider than written the denoiser was told the velocities.
+    dynamics: how much wider than written the denoiser was told the velocities. instruments: whether it was told who
+    plays (`midi`) or not (`free`); None: unknown.
     denoiser_sha256: the weights whose encoder made them; no other denoiser can read them.
     """
 
@@ -143,6 +145,7 @@ class StoredFeatures:
     duration_s: float
     frame_rate: tuple[int, int]
     dynamics: float
+    instruments: Instruments | None
     ledger: Ledger
     denoiser_sha256: str
 
@@ -150,8 +153,8 @@ class StoredFeatures:
 def save_features(target: Path | str, features: StoredFeatures, force: bool = True) -> None:
     """Write features as an npz of kind `features`."""
     arrays = {"event": features.event, "local": features.local, "global": features.global_}
-    about = ("caption", "duration_s", "frame_rate", "dynamics", "denoiser_sha256")
-    meta = {name: getattr(features, name) for name in about}
+    about = ("caption", "duration_s", "frame_rate", "dynamics", "instruments", "denoiser_sha256")
+    meta = {name: getattr(features, name) for name in about if getattr(features, name) is not None}
     save_npz(target, arrays, {"kind": "features", **meta, "ledger": asdict(features.ledger)}, force)
 
 
@@ -162,8 +165,8 @@ def load_features(source: Source) -> StoredFeatures:
         event, local, global_ = (arrays[level] for level in FEATURES)
         rate, ledger = _rate(meta["frame_rate"]), Ledger(**meta["ledger"])
         words, duration_s, dynamics = str(meta["caption"]), float(meta["duration_s"]), float(meta.get("dynamics", 1.0))
-        sha256 = str(meta["denoiser_sha256"])
-        return StoredFeatures(event, local, global_, words, duration_s, rate, dynamics, ledger, sha256)
+        shown, sha256 = _shown(meta), str(meta["denoiser_sha256"])
+        return StoredFeatures(event, local, global_, words, duration_s, rate, dynamics, shown, ledger, sha256)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{source_name(source)}: the meta of these features is damaged ({error})") from error
 
@@ -171,6 +174,14 @@ def load_features(source: Source) -> StoredFeatures:
 def same_rate(one: tuple[int, int], other: tuple[int, int]) -> bool:
     """Whether two rates, each (numerator, denominator), are equal."""
     return Fraction(*one) == Fraction(*other)
+
+
+def _shown(meta: Mapping[str, Any]) -> Instruments | None:
+    """Who plays features, as their meta says; files of older versions do not."""
+    shown = meta.get("instruments")
+    if shown is not None and shown not in INSTRUMENTS:
+        raise ValueError(f"instruments {shown!r}")
+    return shown
 
 
 def _rate(pair: Any) -> tuple[int, int]:

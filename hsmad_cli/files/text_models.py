@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hsmad_cli.errors import WeightsError
+from hsmad_cli.errors import WeightsError, extra
 from hsmad_cli.files.hub import pulled
 
 SENTENCES_AT_ONCE = 256
@@ -32,7 +32,7 @@ def load_text_model(encoder: str, folder: str = "") -> tuple[nn.Module, Callable
     try:
         import transformers
     except ModuleNotFoundError:
-        raise WeightsError(f"style encoder {encoder!r} needs transformers", "pip install 'hsmad[text]'") from None
+        raise WeightsError(f"style encoder {encoder!r} needs transformers", extra("text")) from None
     source = text_model_folder(encoder, folder)
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, local_files_only=True)
@@ -55,7 +55,7 @@ class SentenceModel:
         try:
             import transformers
         except ModuleNotFoundError:
-            raise WeightsError("a language model needs transformers", "pip install 'hsmad[text]'") from None
+            raise WeightsError("a language model needs transformers", extra("text")) from None
         if not folder.is_dir():
             raise WeightsError(f"{folder}: no such folder", "name that of a sentence encoder, such as all-MiniLM-L6-v2")
         try:

@@ -57,6 +57,7 @@ class ScaleDiscriminator(nn.Module):
         self.verdict = ImageConvolution(channels, 1, (3, 3), 1)
 
     def forward(self, audio: Tensor) -> Judgement:
+        """Audio [B, 2, n] -> its verdict, with the hidden features [B, channels, frames, bins] of every layer."""
         spectra = compressed(spectrum(to_mid_side(audio), self.window))
         hidden = spectra.permute(0, 1, 4, 2, 3).flatten(1, 2).contiguous(memory_format=torch.channels_last)
         features = []

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hsmad_cli.config import LEVELS, HSEConfig, Level
+from hsmad_cli.config import LEVELS, HSEConfig, Level, scales_of
 from hsmad_cli.model.layers import (
     DepthwiseConvolution,
     Downsample,
@@ -117,7 +117,7 @@ class HSE(nn.Module):
 
     def encode(self, projected: Tensor) -> ScoreFeatures:
         """A projected score [B, T_H, D] -> features; T_H not a multiple of R1 R2 raises ValueError."""
-        n_frames, multiple = projected.shape[1], self.ratios[0] * self.ratios[1]
+        n_frames, multiple = projected.shape[1], scales_of(self.ratios)[-1]
         if n_frames % multiple:
             raise ValueError(f"a score of {n_frames} frames is not a multiple of R1 R2 = {multiple}")
         event = self.event(projected)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hsmad_cli.config import LEVELS, UNetConfig
+from hsmad_cli.config import LEVELS, UNetConfig, scales_of
 from hsmad_cli.model.hse import ScoreFeatures
 from hsmad_cli.model.layers import (
     Convolution,
@@ -128,11 +128,11 @@ class MRCIUNet(nn.Module):
         return self.output(x)
 
     def _level_scores(self, z: Tensor, features: ScoreFeatures, start: int) -> list[LevelScore]:
-        n_frames, multiple = z.shape[1], self.ratios[0] * self.ratios[1]
+        n_frames, scales = z.shape[1], scales_of(self.ratios)
+        multiple = scales[-1]
         if n_frames % multiple or start % multiple:
             raise ValueError(f"frames [{start}, {start + n_frames}) do not lie on multiples of R1 R2 = {multiple}")
         scores = []
-        scales = (1, self.ratios[0], multiple)
         for level, scale, feature, window in zip(LEVELS, scales, features, self.config.tca_windows, strict=True):
             require_equal_length(**{f"z at the {level} level": n_frames // scale, f"F_{level}": feature.shape[1]})
             code = time_code(n_frames // scale, self.config.head_width, window, feature, start // scale)
@@ -154,7 +154,8 @@ class MRCIUNet(nn.Module):
         spoilt = self._spoilt(2, _ceil_divide(spoilt + ratio_2 // 2, ratio_2), self.config.bottleneck_dilation)
         spoilt = self._spoilt(1, spoilt * ratio_2 + ratio_2 // 2)
         spoilt = self._spoilt(0, spoilt * ratio_1 + ratio_1 // 2)
-        return _ceil_divide(spoilt, ratio_1 * ratio_2) * ratio_1 * ratio_2
+        multiple = scales_of(self.ratios)[-1]
+        return _ceil_divide(spoilt, multiple) * multiple
 
     def _spoilt(self, level: int, spoilt: int, dilation: int = 1) -> int:
         injected = LEVELS[level] in self.config.inject

@@ -9,6 +9,7 @@ import numpy as np
 
 from hsmad_cli.errors import NonFiniteError
 
+# Told (part, done, total): which part of the work, such as denoise, and how many of its steps or frames are done.
 Progress = Callable[[str, int, int], None]
 
 
@@ -39,13 +40,13 @@ def blocks(start: int, stop: int, size: int, halo: int | None) -> Iterator[Block
         yield Block(first, last, max(start, first - reach), min(stop, last + reach))
 
 
-def finite(values: np.ndarray, what: str) -> np.ndarray:
-    """The same values. Raises NonFiniteError if there is NaN or infinity among them."""
-    require_finite(int(np.count_nonzero(~np.isfinite(values))), values.size, what)
+def finite(values: np.ndarray, what: str, hint: str | None = None) -> np.ndarray:
+    """The same values. Raises NonFiniteError with the hint if there is NaN or infinity among them."""
+    require_finite(int(np.count_nonzero(~np.isfinite(values))), values.size, what, hint)
     return values
 
 
-def require_finite(bad: int, size: int, what: str) -> None:
+def require_finite(bad: int, size: int, what: str, hint: str | None = None) -> None:
     """Raises NonFiniteError unless `bad`, the count of the non-finite ones among `size` numbers, is 0."""
     if bad:
-        raise NonFiniteError(f"{bad} of {size} numbers of {what} are not finite", "try smaller --wh and --ws")
+        raise NonFiniteError(f"{bad} of {size} numbers of {what} are not finite", hint)

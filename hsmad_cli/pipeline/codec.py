@@ -79,8 +79,8 @@ class Codec:
         return finite(latent, "the latents")
 
     @torch.inference_mode()
-    def decode(self, latent: np.ndarray, progress: Progress = silent) -> np.ndarray:
-        """Latents [T, C] -> audio [2, T hop], float32, not clipped. Raises InputError, NonFiniteError."""
+    def decode(self, latent: np.ndarray, progress: Progress = silent, hint: str | None = None) -> np.ndarray:
+        """Latents [T, C] -> audio [2, T hop], float32, not clipped. Raises InputError, NonFiniteError with the hint."""
         if latent.shape[1] != self.latent_channels:
             raise InputError(f"latents with {latent.shape[1]} channels, this codec has {self.latent_channels}")
         hop, n_frames = self.hop_length, len(latent)
@@ -96,5 +96,5 @@ class Codec:
             for channel, samples in zip(audio, wanted, strict=True):
                 channel[block.start * hop : block.stop * hop].copy_(samples, non_blocking=on_gpu)
             progress("decode", block.stop, n_frames)
-        require_finite(int(bad), audio.numel(), "the audio")
+        require_finite(int(bad), audio.numel(), "the audio", hint)
         return audio.numpy()

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hsmad_cli.errors import WeightsError
+from hsmad_cli.errors import WeightsError, extra
 from hsmad_cli.files.audio import resample
 from hsmad_cli.files.hub import REMOTES, pulled_folder
 from hsmad_cli.pipeline.blocks import Progress, finite, silent
@@ -119,7 +119,7 @@ def _load(folder: Path) -> tuple[Any, Any]:
     try:
         import transformers
     except ModuleNotFoundError:
-        raise WeightsError("MusicGen needs transformers", "pip install 'hsmad[text]'") from None
+        raise WeightsError("MusicGen needs transformers", extra("text")) from None
     hint = f"hsmad weights pull {TEXT_MODEL}"
     try:
         with _in_silence():

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hsmad_cli.config import DYNAMICS, SampleConfig
+from hsmad_cli.config import DYNAMICS, Instruments, SampleConfig
 from hsmad_cli.diffusion.guidance import (
     BOTH,
     NEITHER,
@@ -43,16 +43,21 @@ from hsmad_cli.symbolic.srm import LAYOUT, hide_families
 
 DENOISE_BLOCK = 8192
 EXCERPT_MARGIN_S = 2.0
+LESS_GUIDANCE = "try smaller --wh and --ws"
 
 
 @dataclass(frozen=True)
 class EncodedScore:
-    """What the denoiser hears of a song: F_event, F_local, F_global of all its frames [2.2], and what belongs to it."""
+    """What the denoiser hears of a song: F_event, F_local, F_global of all its frames [2.2], and what belongs to it.
+
+    features: of one item, on the pipeline's device, T_H padded to a multiple of R1 R2. instruments: None is unknown.
+    """
 
     features: ScoreFeatures
     caption: str
     duration_s: float
     dynamics: float
+    instruments: Instruments | None
     ledger: Ledger
 
     @property
@@ -93,7 +98,9 @@ class Pipeline:
         return cls(denoiser, vae, style, where, file_sha256(path))
 
     @torch.inference_mode()
-    def encode(self, score: Score | ScoreRoll, instruments: str = "midi", dynamics: float = DYNAMICS) -> EncodedScore:
+    def encode(
+        self, score: Score | ScoreRoll, instruments: Instruments = "midi", dynamics: float = DYNAMICS
+    ) -> EncodedScore:
         """The features of a whole song [2.2], computed once. `instruments`: `midi`, or `free` to hide who plays.
 
         dynamics: how much wider than written the velocities of pitched parts are told, 1 = as they are.
@@ -104,11 +111,11 @@ class Pipeline:
             raise InputError(f"a roll of {theirs} frames a second, these weights need {ours}")
         hidden = torch.tensor([instruments == "free"])
         told = roll.with_dynamics(dynamics)
-        planes = (hide_families(block, hidden) for block in told.blocks(self._multiple))
+        planes = (hide_families(block, hidden) for block in told.blocks(self.config.multiple))
         with autocast(self.device):
             features = self.denoiser.encode_score(block.to(self.device) for block in planes)
         levels = ScoreFeatures(*(level.float() for level in features))
-        return EncodedScore(levels, roll.caption, roll.duration_s, dynamics, roll.score.ledger)
+        return EncodedScore(levels, roll.caption, roll.duration_s, dynamics, instruments, roll.score.ledger)
 
     def restore(self, stored: StoredFeatures) -> EncodedScore:
         """Features that this denoiser's encoder made earlier. Raises WeightsError if another one made them."""
@@ -119,13 +126,14 @@ class Pipeline:
             )
         levels = (stored.event, stored.local, stored.global_)
         features = ScoreFeatures(*(torch.from_numpy(level)[None].to(self.device) for level in levels))
-        return EncodedScore(features, stored.caption, stored.duration_s, stored.dynamics, stored.ledger)
+        told = stored.caption, stored.duration_s, stored.dynamics, stored.instruments
+        return EncodedScore(features, *told, stored.ledger)
 
     def store(self, score: EncodedScore) -> StoredFeatures:
         """The features of a song as arrays, for a file."""
         event, local, global_ = (level[0].cpu().numpy() for level in score.features)
         rate = self.codec.frame_rate
-        told = score.caption, score.duration_s, rate, score.dynamics
+        told = score.caption, score.duration_s, rate, score.dynamics, score.instruments
         return StoredFeatures(event, local, global_, *told, score.ledger, self.sha256)
 
     @torch.inference_mode()
@@ -147,7 +155,7 @@ class Pipeline:
         """
         wanted, heard = self._excerpt(score, start_s, seconds)
         latent = self._denoise(score, style, settings, seed, heard, progress)
-        audio = self.codec.decode(latent, progress)
+        audio = self.codec.decode(latent, progress, LESS_GUIDANCE)
         first = wanted.start - heard.start * self.codec.hop_length
         return audio[:, first : first + wanted.stop - wanted.start]
 
@@ -158,7 +166,7 @@ class Pipeline:
             raise InputError(f"the song lasts {length_s:.1f} s, it cannot start at {start_s:g} s")
         end_s = length_s if seconds is None else min(length_s, start_s + seconds)
         wanted = slice(*(round(moment * self.codec.sample_rate) for moment in (start_s, end_s)))
-        rate, multiple = self.codec.frame_rate[0] / self.codec.frame_rate[1], self._multiple
+        rate, multiple = self.codec.frame_rate[0] / self.codec.frame_rate[1], self.config.multiple
         first = int((start_s - EXCERPT_MARGIN_S) * rate // multiple) * multiple
         last = -int(-(end_s + EXCERPT_MARGIN_S) * rate // multiple) * multiple
         return wanted, slice(max(0, first), min(score.n_frames, last))
@@ -180,7 +188,7 @@ class Pipeline:
         denoise = guided_by(settings, predict_x, styled=bool(style.strip()))
         sampler = SAMPLERS[settings.sampler]
         latent = sampler(denoise, z, settings.steps, temperature=settings.temperature, callback=report)
-        return finite(latent[0].numpy(), "the latents")
+        return finite(latent[0].numpy(), "the latents", LESS_GUIDANCE)
 
     def _predictor(
         self, score: EncodedScore, style: Tensor, heard: slice
@@ -207,18 +215,12 @@ class Pipeline:
 
     def _features(self, score: EncodedScore, block: Block, n: int) -> ScoreFeatures:
         """The features of a block at every level, n times."""
-        first_ratio, second_ratio = self.config.ratios
-        scales = (1, first_ratio, first_ratio * second_ratio)
         return ScoreFeatures(
             *(
                 level[:, block.first // scale : block.last // scale].expand(n, -1, -1)
-                for level, scale in zip(score.features, scales, strict=True)
+                for level, scale in zip(score.features, self.config.scales, strict=True)
             )
         )
-
-    @property
-    def _multiple(self) -> int:
-        return self.config.ratios[0] * self.config.ratios[1]
 
 
 def guided_by(settings: SampleConfig, predict: PredictBranches, styled: bool) -> Denoise:

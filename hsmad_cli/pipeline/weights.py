@@ -8,9 +8,16 @@ from typing import Any
 
 import torch
 
-from hsmad_cli.config import CodecConfig, DenoiserConfig, from_dict
-from hsmad_cli.errors import ConfigError, WeightsError
-from hsmad_cli.files.checkpoint import file_sha256, fill, load_checkpoint, sha256_of_latents
+from hsmad_cli.config import CodecConfig, DenoiserConfig
+from hsmad_cli.errors import WeightsError
+from hsmad_cli.files.checkpoint import (
+    config_of,
+    file_sha256,
+    fill,
+    load_checkpoint,
+    of_this_version,
+    sha256_of_latents,
+)
 from hsmad_cli.files.hub import find_style, pulled_folder
 from hsmad_cli.files.text_models import load_text_model
 from hsmad_cli.model.denoiser import Denoiser
@@ -25,7 +32,7 @@ PRETRAINED_FILE = "model.safetensors"
 def load_vae(path: Path, device: torch.device) -> tuple[VAE, str]:
     """The codec of a checkpoint, and the sha256 of its latents."""
     tensors, header = load_checkpoint(path, "vae")
-    vae = VAE(_config(CodecConfig, header, path))
+    vae = VAE(config_of(CodecConfig, header, path))
     fill(vae, tensors, str(path))
     return vae.to(device).eval().requires_grad_(False), sha256_of_latents(tensors, header)
 
@@ -44,7 +51,7 @@ def load_denoiser(path: Path, device: torch.device) -> tuple[Denoiser, Header]:
     """The denoiser of a checkpoint, and the header that says what belongs to it."""
     tensors, header = load_checkpoint(path, "denoiser")
     sizes = {key: int(said(header, key, path)) for key in ("latent_channels", "style_width", "d_in")}
-    denoiser = Denoiser(_config(DenoiserConfig, header, path), **sizes)
+    denoiser = Denoiser(config_of(DenoiserConfig, header, path), **sizes)
     fill(denoiser, tensors, str(path))
     return denoiser.to(device).eval().requires_grad_(False), header
 
@@ -80,14 +87,5 @@ def check_sizes(header: Header, path: Path, here: Mapping[str, int]) -> None:
 
 def _load_builtin_style(path: Path) -> BuiltinStyleEncoder:
     tensors, header = load_checkpoint(path, "style")
-    try:
+    with of_this_version(path, "style encoder"):
         return BuiltinStyleEncoder.from_checkpoint(tensors, header)
-    except (KeyError, RuntimeError, ConfigError) as error:
-        raise WeightsError(f"{path}: not a style encoder of this version: {error}") from error
-
-
-def _config(kind: type, header: Header, path: Path) -> Any:
-    try:
-        return from_dict(kind, header["config"], str(path))
-    except (KeyError, ConfigError) as error:
-        raise WeightsError(f"{path}: its configuration is not one of this version: {error}") from error

@@ -56,7 +56,7 @@ class Synthesizer:
     Every item gets a synthesizer of its own over the shared soundfont, since a reset keeps the state of the effects.
     sample_rate: Hz. gain: linear. polyphony: voices at a time. latency: notes are triggered early by the latency of
     their sound, so that it begins at their onset; by default with the shipped table of this soundfont, None is no
-    correction. Raises HsmadError without FluidSynth, InputError for a file that is no soundfont.
+    correction. Raises ConfigError without FluidSynth, InputError for a file that is no soundfont.
     """
 
     def __init__(

@@ -36,7 +36,7 @@ def build_engine(
     sample_rate: int = 44100,
     latency: LatencyTable | Literal["shipped"] | None = "shipped",
 ) -> Engine:
-    """The engine of this name, with a soundfont loaded. Raises HsmadError with the cure if it is not installed."""
+    """The engine of this name, with a soundfont loaded. Raises ConfigError with the cure if it is not installed."""
     if name == "tinysoundfont":
         return TinySynthesizer(soundfont, sample_rate, latency=latency)
     return Synthesizer(soundfont, sample_rate, latency=latency)

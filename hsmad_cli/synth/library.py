@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
-from hsmad_cli.errors import HsmadError
+from hsmad_cli.errors import ConfigError
 
 _CURE = "install libfluidsynth3 (apt install libfluidsynth3, brew install fluid-synth) or: pip install pygame-ce"
 _LOG_LEVELS = 5
@@ -34,14 +34,14 @@ def bundled_library() -> str | None:
 def load_fluidsynth() -> ModuleType:
     """pyfluidsynth bound to the system's library, else to the one inside the pygame-ce wheel, its log silenced.
 
-    Raises HsmadError with the cure if there is no library, or no pyfluidsynth.
+    Raises ConfigError with the cure if there is no library, or no pyfluidsynth.
     """
     try:
         # pyfluidsynth looks for its library while it is imported, and prints its path where CI is set.
         with _bundled_library_found(), contextlib.redirect_stdout(io.StringIO()):
             import fluidsynth
     except (ImportError, OSError) as error:
-        raise HsmadError(f"FluidSynth cannot be loaded: {error}", _CURE) from error
+        raise ConfigError(f"FluidSynth cannot be loaded: {error}", _CURE) from error
     _declare(fluidsynth)
     for level in range(_LOG_LEVELS):
         fluidsynth.fluid_set_log_function(level, None, None)

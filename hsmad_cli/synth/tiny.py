@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hsmad_cli.errors import HsmadError, InputError
+from hsmad_cli.errors import ConfigError, InputError
 from hsmad_cli.symbolic.notes import NoteTable
 from hsmad_cli.synth.engine import DRUM_BANK, SMALL_ROOM, Mix, Room, nearest_preset, within_peak
 from hsmad_cli.synth.latency import LatencyTable, shipped_latency, strike_early
@@ -25,7 +25,7 @@ class TinySynthesizer:
 
     The arguments are those of Synthesizer. TinySoundFont has no effects: the room is a convolution into which all parts
     are sent alike, and there is no chorus. It ignores a soundfont's modulators: programs whose loudness depends on them
-    come out too soft (the pianos of MuseScore_General_Lite by 14 to 40 dB). Raises HsmadError without the package,
+    come out too soft (the pianos of MuseScore_General_Lite by 14 to 40 dB). Raises ConfigError without the package,
     InputError for a bad soundfont.
     """
 
@@ -106,7 +106,7 @@ def _load(soundfont: Path, sample_rate: int, gain: float, polyphony: int) -> Any
     try:
         import tinysoundfont
     except ImportError as error:
-        raise HsmadError(f"TinySoundFont cannot be loaded: {error}", CURE) from error
+        raise ConfigError(f"TinySoundFont cannot be loaded: {error}", CURE) from error
     synth = tinysoundfont.Synth(gain=float(20 * np.log10(gain)), samplerate=sample_rate)
     try:
         return synth.soundfonts[synth.sfload(str(soundfont), max_voices=polyphony)]

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from hsmad_cli.config import CodecConfig, Config, StyleConfig, from_dict
+from hsmad_cli.config import CodecConfig, Config, StyleConfig
 from hsmad_cli.datasets.build import build_bank, make_plan
 from hsmad_cli.datasets.factory import FactoryOptions, Plan
+from hsmad_cli.datasets.manifest import NoItemError
 from hsmad_cli.datasets.memory import TABLE as BANK_TABLE
 from hsmad_cli.datasets.memory import ClipBank, read_table
 from hsmad_cli.datasets.replacing import with_room
 from hsmad_cli.datasets.shards import TABLE as SHARD_TABLE
 from hsmad_cli.datasets.sheets import Rates
-from hsmad_cli.errors import ConfigError, UsageError
-from hsmad_cli.files.checkpoint import file_sha256, fill, latent_sha256, load_checkpoint, style_space
+from hsmad_cli.errors import ConfigError, InputError, UsageError
+from hsmad_cli.files.checkpoint import (
+    config_of,
+    file_sha256,
+    fill,
+    latent_sha256,
+    load_checkpoint,
+    of_this_version,
+    style_space,
+)
 from hsmad_cli.files.hub import find_codec
 from hsmad_cli.files.text_models import SentenceModel, load_text_model, text_model_folder
 from hsmad_cli.model.style_encoder import PRETRAINED_STYLES, AudioTextModel, BuiltinStyleEncoder, StyleEncoder
@@ -45,7 +55,8 @@ def prepare_bank(
     rates = Rates(config.codec.sample_rate, config.codec.hop_length, config.denoiser.ratios)
 
     def built() -> Path:
-        return build_bank(source, soundfonts, hours, seed, cache_dir=cache, options=options, rates=rates)
+        with _clips_of_others_offered(source):
+            return build_bank(source, soundfonts, hours, seed, cache_dir=cache, options=options, rates=rates)
 
     if workers.chief:
         built()
@@ -61,7 +72,18 @@ def plan_of_bank(source: Path, config: Config, seed: int, hours: float, soundfon
     """The plan of the bank that `prepare_bank` makes from scores. Raises UsageError where there are only clips."""
     if _holds_clips(source):
         raise UsageError(f"{source}: finished clips, fresh ones are made from scores", "name a manifest or a MIDI pack")
-    return make_plan(source, soundfonts, hours, seed, ("train",), ("A",), _factory_options(config))
+    with _clips_of_others_offered(source):
+        return make_plan(source, soundfonts, hours, seed, ("train",), ("A",), _factory_options(config))
+
+
+@contextmanager
+def _clips_of_others_offered(source: Path) -> Iterator[None]:
+    """Where a manifest has nothing for training, the hint is how to train on what it has."""
+    try:
+        yield
+    except NoItemError as error:
+        hint = f"{error.hint}; train takes the clips that `hsmad dataset {source}` makes with these options"
+        raise InputError(f"{source}: {error}", hint) from error
 
 
 def require_held_out(kind: str, clips: Path) -> None:
@@ -164,7 +186,8 @@ def _phrasing_stage(
     if teacher is None:
         raise UsageError("phrasing is taught to a trained style encoder", "name one with --style-encoder FILE")
     tensors, header = load_checkpoint(teacher, "style")
-    model = AudioTextModel.from_checkpoint(tensors, header)
+    with of_this_version(teacher, "style encoder"):
+        model = AudioTextModel.from_checkpoint(tensors, header)
     rates = {key: header[key] for key in ("sample_rate", "hop_length")}
     lexicon = Lexicon.of(SentenceModel(language_model), model.text) if language_model else None
     return PhrasingStage(config, captions, model, rates, style_space(teacher), device, lexicon)
@@ -197,7 +220,7 @@ def _denoiser_stage(
 def load_codec(path: Path) -> VAE:
     """The codec of a checkpoint, frozen. Raises WeightsError."""
     tensors, header = load_checkpoint(path, "vae")
-    vae = VAE(from_dict(CodecConfig, header["config"], str(path)))
+    vae = VAE(config_of(CodecConfig, header, path))
     fill(vae, tensors, str(path))
     return vae.eval().requires_grad_(False)
 
@@ -215,7 +238,8 @@ def load_style_encoder(
             raise UsageError("the builtin style encoder has to be trained first", "name one with --style-encoder FILE")
         tensors, header = load_checkpoint(path, "style")
         about = {"style_encoder": "builtin", "style_sha256": style_space(path)}
-        return BuiltinStyleEncoder.from_checkpoint(tensors, header).to(device), about
+        with of_this_version(path, "style encoder"):
+            return BuiltinStyleEncoder.from_checkpoint(tensors, header).to(device), about
     folder = text_model_folder(config.encoder, str(path or ""))
     model, tokenizer, width = load_text_model(config.encoder, str(folder))
     encoder = PRETRAINED_STYLES[config.encoder](model.to(device), tokenizer, width)

@@ -140,7 +140,7 @@ def test_what_cannot_be_refreshed_is_a_usage_error(hsmad: Hsmad, make: Hsmad) ->
 def test_an_engine_that_is_not_there_is_one_line(make: Hsmad, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tinysoundfont", None)
     outcome = make("--set", "engine='tinysoundfont'")
-    assert outcome.code == 1
+    assert outcome.code == 4
     assert "TinySoundFont cannot be loaded" in outcome.err
     assert "pip install --no-deps tinysoundfont" in outcome.err
     assert "Traceback" not in outcome.err

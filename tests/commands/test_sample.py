@@ -12,6 +12,7 @@ import soundfile
 
 from hsmad_cli.config import DYNAMICS
 from hsmad_cli.errors import NonFiniteError
+from hsmad_cli.files.npz import load_npz, save_npz
 
 FAST = ("--steps", 2)
 DURATION = round(3.1 * 44100)
@@ -143,6 +144,12 @@ def test_every_guidance_and_sampler_plays(hsmad, song: Path, cfg: str, sampler: 
     assert hsmad("sample", song, "--cfg", cfg, "--sampler", sampler, "--seconds", 0.5, "-o", "a.wav", *FAST).code == 0
 
 
+@pytest.mark.parametrize(("cfg", "w_s"), [("nested", 8), ("additive", 2), ("anchored", 2)])
+def test_the_guidance_of_the_style_depends_on_how_it_is_combined(hsmad, song: Path, cfg: str, w_s: float) -> None:
+    told = hsmad("sample", song, "--cfg", cfg, "--seconds", 0.5, "-o", "a.wav", "--json", *FAST)
+    assert json.loads(told.out)["settings"]["w_s"] == w_s
+
+
 def test_joint_guidance_has_one_weight(hsmad, song: Path) -> None:
     done = hsmad("sample", song, "--cfg", "joint", "--ws", 2, "-o", "song.wav")
     assert done.code == 2
@@ -183,6 +190,8 @@ def test_an_output_that_exists_is_refused_in_a_folder_unless_forced(hsmad, song:
         (("--wh", "-3", "-o", "a.wav"), "the guidance of the score is -3"),
         (("--ws", "inf", "-o", "a.wav"), "the guidance of the style is inf"),
         (("--temperature", "-1", "-o", "a.wav"), "the temperature is -1"),
+        (("--temperature", "1.5", "-o", "a.wav"), "the temperature is 1.5"),
+        (("--temperature", "nan", "-o", "a.wav"), "the temperature is nan"),
         (("--rescale", "1.5", "-o", "a.wav"), "the rescaling is 1.5"),
         (("--dynamics", "nan", "-o", "a.wav"), "Invalid value for '--dynamics'"),
         (("--dynamics", "-1", "-o", "a.wav"), "greater than or equal to 0"),
@@ -214,6 +223,29 @@ def test_wider_dynamics_are_other_music_from_any_form_of_the_score(hsmad, song: 
     refused = hsmad("sample", "features.npz", "-o", "again.wav", "--dynamics", 2, *FAST)
     assert refused.code == 3
     assert "features hold their dynamics already" in refused.err
+
+
+@pytest.mark.parametrize("instruments", ["midi", "free"])
+def test_features_say_who_plays(hsmad, song: Path, instruments: str) -> None:
+    words, who = ("--style", "jazz", "--json", *FAST), ("--instruments", instruments)
+    hsmad("encode", song, "-o", "features.npz", *who)
+    told = json.loads(hsmad("sample", "features.npz", "-o", "features.wav", *words).out)
+    assert told["instruments"] == instruments
+    hsmad("sample", song, "-o", "song.wav", *who, *words)
+    assert Path("features.wav").read_bytes() == Path("song.wav").read_bytes()
+    refused = hsmad("sample", "features.npz", "-o", "again.wav", *who, *words)
+    assert refused.code == 3
+    assert "features hold their instruments already" in refused.err
+    assert "hint: give --instruments to `hsmad encode`" in refused.err
+
+
+def test_features_of_older_versions_play_and_do_not_say_who(hsmad, song: Path) -> None:
+    hsmad("encode", song, "-o", "features.npz")
+    arrays, meta = load_npz(Path("features.npz"), "features")
+    save_npz(Path("old.npz"), arrays, {key: value for key, value in meta.items() if key != "instruments"})
+    played = [hsmad("sample", f"{name}.npz", "-o", f"{name}.wav", "--json", *FAST) for name in ("features", "old")]
+    assert [json.loads(done.out)["instruments"] for done in played] == ["midi", None]
+    assert Path("old.wav").read_bytes() == Path("features.wav").read_bytes()
 
 
 def test_two_inputs_need_a_folder_and_two_of_one_name_are_refused(hsmad, song: Path) -> None:

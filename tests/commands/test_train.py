@@ -11,7 +11,14 @@ from hsmad_cli.__main__ import main
 from hsmad_cli.datasets.memory import ClipBank, Texts
 from hsmad_cli.datasets.sheets import NOTE_DTYPES
 from hsmad_cli.errors import Terminated
-from hsmad_cli.files.checkpoint import file_sha256, latent_sha256, load_checkpoint, style_space
+from hsmad_cli.files.checkpoint import (
+    file_sha256,
+    latent_sha256,
+    load_checkpoint,
+    read_header,
+    save_checkpoint,
+    style_space,
+)
 from hsmad_cli.pipeline import Pipeline
 
 N_CLIPS, FRAMES = 5, 160
@@ -167,8 +174,46 @@ def test_mistakes_are_one_line_and_a_code(bank, tmp_path, capsys, more, exit_cod
     assert not (tmp_path / "run").exists()
 
 
+def of_another_version(source: Path, target: Path, *lost: str, **changes: object) -> Path:
+    """A checkpoint, verified, whose header says something else and lacks something."""
+    tensors, header = load_checkpoint(source, read_header(source)["kind"])
+    save_checkpoint(target, tensors, {key: header[key] for key in header.keys() - {"sha256", *lost}} | changes)
+    return target
+
+
+def test_files_of_another_version_are_weights_that_do_not_fit(bank: Path, tmp_path: Path, tiny_weights, capsys) -> None:
+    codec, style = (tiny_weights / f"{kind}.safetensors" for kind in ("vae", "style"))
+    winged = of_another_version(codec, tmp_path / "winged.safetensors", config={"wings": 2})
+    mute = of_another_version(style, tmp_path / "mute.safetensors", "words")
+    deep = read_header(style)["config"] | {"depth": 7}
+    deep = of_another_version(style, tmp_path / "deep.safetensors", config=deep)
+    for stage, vae, encoder, named in (
+        ("denoiser", winged, style, "winged.safetensors: its configuration is not one of this version"),
+        ("denoiser", codec, mute, "mute.safetensors: not a style encoder of this version: 'words'"),
+        ("denoiser", codec, deep, "deep.safetensors: not a style encoder of this version: Error"),
+        ("phrasing", codec, mute, "mute.safetensors: not a style encoder of this version: 'words'"),
+    ):
+        files = ("--codec", str(vae), "--style-encoder", str(encoder))
+        assert main(arguments(stage, bank, tmp_path / "run", "--steps", "1", *files)) == 5
+        told = capsys.readouterr().err
+        assert (named in told, len(told.splitlines())) == (True, 1), told
+
+
 def test_data_that_is_not_there(tmp_path: Path) -> None:
     assert main(arguments("style", tmp_path / "nowhere", tmp_path / "run")) == 3
+
+
+@pytest.mark.parametrize("refresh", [(), ("--refresh", "1")])
+def test_scores_of_another_tier_become_clips_first(tmp_path: Path, capsys, refresh: tuple[str, ...]) -> None:
+    manifest = tmp_path / "list.jsonl"
+    manifest.write_text(json.dumps({"id": "a", "midi": "a.mid", "tier": "B"}) + "\n")
+    assert main([*arguments("vae", manifest, tmp_path / "run"), *refresh]) == 3
+    message, hint = capsys.readouterr().err.splitlines()
+    assert message == f"hsmad train: {manifest}: no item in splits train of tiers A"
+    assert hint.strip() == (
+        "hint: it holds: --split train --tier B; "
+        f"train takes the clips that `hsmad dataset {manifest}` makes with these options"
+    )
 
 
 def test_the_processes_part_when_training_is_terminated(bank: Path, tmp_path: Path, monkeypatch) -> None:

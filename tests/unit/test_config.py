@@ -9,8 +9,12 @@ from typing import get_args, get_type_hints
 import pytest
 
 from hsmad_cli.config import (
+    GUIDANCES,
+    SAMPLERS,
     CodecConfig,
     Config,
+    DenoiserConfig,
+    SampleConfig,
     StyleConfig,
     canonical_json,
     from_dict,
@@ -18,6 +22,7 @@ from hsmad_cli.config import (
     preset_names,
     to_dict,
 )
+from hsmad_cli.diffusion import guidance, sampler
 from hsmad_cli.errors import ConfigError
 from hsmad_cli.model.style_encoder import PRETRAINED_STYLES
 
@@ -26,6 +31,19 @@ def test_hop_is_twenty_milliseconds() -> None:
     codec = CodecConfig()
     assert codec.hop_length == 6 * 3 * 7 * 7 == 882
     assert codec.frame_rate == (44100, 882)
+
+
+def test_levels_are_scaled_by_the_ratios_one_after_the_other() -> None:
+    config = DenoiserConfig(ratios=(2, 5))
+    assert (config.scales, config.multiple) == ((1, 2, 10), 10)
+
+
+def test_a_setting_names_a_guidance_and_a_sampler_that_there_are() -> None:
+    assert (tuple(guidance.MODES), tuple(sampler.SAMPLERS)) == (GUIDANCES, SAMPLERS)
+    with pytest.raises(ValueError, match="the guidance is 'none', not one of additive, nested, anchored, joint"):
+        SampleConfig(guidance="none")
+    with pytest.raises(ValueError, match="the sampler is 'dpm', not one of dpm_solver_2m, ddim"):
+        SampleConfig(sampler="dpm")
 
 
 @pytest.mark.parametrize("name", preset_names())

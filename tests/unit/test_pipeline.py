@@ -147,7 +147,24 @@ def test_progress_is_told(pipeline: Pipeline, score: EncodedScore) -> None:
 def test_numbers_that_are_not_finite_raise(pipeline: Pipeline, score: EncodedScore) -> None:
     with pytest.raises(NonFiniteError, match="of the latents are not finite") as caught:
         pipeline.sample(score, "jazz", replace(QUICK, w_h=1e38), seconds=1)
-    assert caught.value.exit_code == 7
+    assert (caught.value.exit_code, caught.value.hint) == (7, "try smaller --wh and --ws")
+
+
+def test_only_where_there_is_guidance_the_cure_is_less_of_it(
+    pipeline: Pipeline, score: EncodedScore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latent = np.full((4, 8), np.nan, np.float32)
+    monkeypatch.setattr(pipeline, "_denoise", lambda *told: latent)
+    for decode, hint in (
+        (lambda: pipeline.sample(score, ""), "try smaller --wh and --ws"),
+        (lambda: pipeline.codec.decode(latent), None),
+    ):
+        with pytest.raises(NonFiniteError, match="of the audio are not finite") as caught:
+            decode()
+        assert caught.value.hint == hint
+    with pytest.raises(NonFiniteError, match="of the latents are not finite") as caught:
+        pipeline.codec.encode(np.full((2, 4 * 882), np.nan, np.float32))
+    assert caught.value.hint is None
 
 
 def test_a_roll_or_an_excerpt_that_does_not_fit(pipeline: Pipeline, score: EncodedScore, song: Path) -> None:

@@ -113,7 +113,7 @@ class DenoiserStage:
     def _crop_place(self, items: int, generator: torch.Generator) -> Tensor:
         """First frames [B] of the crops within their windows: multiples of R1 R2; a quarter at each edge, where songs
         begin and end, the others anywhere between."""
-        multiple = self.config.ratios[0] * self.config.ratios[1]
+        multiple = self.config.multiple
         places = 2 * self.train.context_frames // multiple
         drawn = torch.rand(items, generator=generator, device=self.device)
         return ((2 * drawn - 0.5) * (places + 1)).floor().clamp(0, places).long() * multiple
@@ -139,13 +139,11 @@ class DenoiserStage:
 
     def _cropped(self, features: ScoreFeatures, batch: DenoiserBatch) -> ScoreFeatures:
         """The features of the crop only, at every level."""
-        first_ratio, second_ratio = self.config.ratios
-        scales = (1, first_ratio, first_ratio * second_ratio)
         n_frames = batch.x.shape[1]
         return ScoreFeatures(
             *(
                 frames_from(feature, batch.first // scale, n_frames // scale)
-                for feature, scale in zip(features, scales, strict=True)
+                for feature, scale in zip(features, self.config.scales, strict=True)
             )
         )
 
@@ -155,7 +153,7 @@ class DenoiserStage:
 
 
 def _check_frames(train: TrainConfig, config: DenoiserConfig) -> None:
-    crop, context, multiple = train.crop_frames, train.context_frames, config.ratios[0] * config.ratios[1]
+    crop, context, multiple = train.crop_frames, train.context_frames, config.multiple
     if crop % multiple or context % multiple or crop <= 0:
         raise ConfigError(f"crop_frames {crop} and context_frames {context} must be multiples of R1 R2 = {multiple}")
 

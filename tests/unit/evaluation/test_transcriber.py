@@ -76,8 +76,9 @@ def test_basic_pitch_without_onnxruntime_names_its_cure(monkeypatch):
     monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(UsageError, match="missing"):
+    with pytest.raises(UsageError, match="missing") as caught:
         transcriber.BasicPitch()
+    assert caught.value.hint == "in the folder of hsmad: make judges"
 
 
 @pytest.mark.judge

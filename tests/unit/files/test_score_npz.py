@@ -153,18 +153,21 @@ def test_features_come_back(tmp_path: Path) -> None:
     levels = [
         np.random.default_rng(n).normal(size=(frames, 4)).astype(np.float32) for n, frames in enumerate((16, 4, 1))
     ]
-    features = StoredFeatures(*levels, "solo piano", 0.3, RATE, 1.5, Ledger(2, 2), "abc")
+    features = StoredFeatures(*levels, "solo piano", 0.3, RATE, 1.5, "free", Ledger(2, 2), "abc")
     save_features(tmp_path / "features.npz", features)
     read = load_features((tmp_path / "features.npz").read_bytes())
     for level in ("event", "local", "global_"):
         np.testing.assert_array_equal(getattr(read, level), getattr(features, level))
-    assert (read.caption, read.frame_rate, read.dynamics) == ("solo piano", RATE, 1.5)
+    assert (read.caption, read.frame_rate, read.dynamics, read.instruments) == ("solo piano", RATE, 1.5, "free")
     assert (read.ledger, read.denoiser_sha256) == (Ledger(2, 2), "abc")
     arrays, meta = load_npz(tmp_path / "features.npz", "features")
-    without = {key: value for key, value in meta.items() if key != "dynamics"}
-    assert load_features(BytesIO(encode_npz(arrays, without))).dynamics == 1
-    with pytest.raises(InputError, match="the meta of these features is damaged"):
-        load_features(BytesIO(encode_npz(arrays, {"kind": "features"})))
+    old = load_features(BytesIO(encode_npz(arrays, {k: meta[k] for k in meta.keys() - {"dynamics", "instruments"}})))
+    assert (old.dynamics, old.instruments) == (1, None)
+    save_features(tmp_path / "old.npz", old)
+    assert "instruments" not in load_npz(tmp_path / "old.npz", "features")[1]
+    for damaged in ({"kind": "features"}, {**meta, "instruments": "both"}):
+        with pytest.raises(InputError, match="the meta of these features is damaged"):
+            load_features(BytesIO(encode_npz(arrays, damaged)))
 
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "files.md"
@@ -183,6 +186,6 @@ def test_the_document_names_every_key(score: Score, tmp_path: Path) -> None:
     found = {re.sub(r"_\d\d$", "_NN", name) for name in arrays} | {f"meta.{key}" for key in meta}
     assert documented("srm") == found
     levels = [np.zeros((1, 1), np.float32)] * 3
-    save_features(tmp_path / "features.npz", StoredFeatures(*levels, "", 1.0, RATE, 1.0, Ledger(), ""))
+    save_features(tmp_path / "features.npz", StoredFeatures(*levels, "", 1.0, RATE, 1.0, "midi", Ledger(), ""))
     arrays, meta = load_npz(tmp_path / "features.npz", "features")
     assert documented("features") == set(arrays) | {f"meta.{key}" for key in meta}

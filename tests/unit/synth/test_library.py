@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from hsmad_cli.errors import HsmadError
+from hsmad_cli.errors import ConfigError
 from hsmad_cli.synth.library import load_fluidsynth
 
 
@@ -44,6 +44,6 @@ def test_without_a_library_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) ->
         return real_import(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(HsmadError, match="FluidSynth cannot be loaded") as caught:
+    with pytest.raises(ConfigError, match="FluidSynth cannot be loaded") as caught:
         load_fluidsynth.__wrapped__()
     assert "pygame-ce" in str(caught.value.hint)

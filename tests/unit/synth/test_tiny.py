@@ -7,7 +7,7 @@ import builtins
 import numpy as np
 import pytest
 
-from hsmad_cli.errors import HsmadError, InputError
+from hsmad_cli.errors import ConfigError, InputError
 from hsmad_cli.symbolic.notes import NoteTable
 from hsmad_cli.synth.engine import DRY, HALL, PEAK, Mix
 from hsmad_cli.synth.latency import reaches
@@ -45,7 +45,7 @@ def test_without_the_package_the_cure_is_named(monkeypatch: pytest.MonkeyPatch) 
         return real_import(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(HsmadError, match="TinySoundFont cannot be loaded") as caught:
+    with pytest.raises(ConfigError, match="TinySoundFont cannot be loaded") as caught:
         TinySynthesizer(packaged_soundfont())
     assert caught.value.hint == "pip install --no-deps tinysoundfont"
 
