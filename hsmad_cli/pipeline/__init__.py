@@ -1,5 +1,7 @@
 """Inference, where all blocks of the paper meet: score -> SRM -> HSE -> guided diffusion -> codec -> audio.
 
+    from hsmad_cli.files.midi import read_midi
+
     pipeline = Pipeline.load()
     score = pipeline.encode(read_midi("song.mid"), instruments="free")
     audio = pipeline.sample(score, "jazz trio in a small room")
