@@ -138,9 +138,14 @@ def train(
         trained = build_stage(
             stage, config, bank, workers, seed, codec, style_encoder, refresh > 0, language_model=language_model
         )
+        files = {
+            "held_out": held_out, "language_model": language_model, "codec": codec, "style_encoder": style_encoder,
+            "init": init,
+        }  # fmt: skip
         about = {
             "data": str(data), "bank": bank.name, "preset": config.name, "refresh": refresh,
-            "held_out": held_out and str(held_out), "language_model": language_model and str(language_model),
+            "hours": hours, "soundfonts": [font.name for font in soundfont or ()],
+            **{name: path and str(path) for name, path in files.items()},
         }  # fmt: skip
         refresher = build_refresher(trained, config, plan, workers, refresh, codec, style_encoder) if plan else None
         try:

@@ -89,4 +89,4 @@ def rms_of_sound(audio: np.ndarray) -> float:
     if not heard.any():
         return 0.0
     energy = np.square(size, out=size).sum(axis=0)
-    return float(np.sqrt(np.dot(energy.astype(np.float64), heard) / (len(audio) * heard.sum())))
+    return float(np.sqrt((energy * heard).sum(dtype=np.float64) / (len(audio) * heard.sum())))

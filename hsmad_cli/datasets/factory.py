@@ -42,7 +42,7 @@ from hsmad_cli.synth.engine import Mix
 from hsmad_cli.synth.engines import ENGINES, Engine, EngineName, build_engine
 from hsmad_cli.synth.schedule import playable
 
-VERSION = 4
+VERSION = 5
 ATTEMPTS = 20
 LEAST_NOTES = 8
 SPARE = 1.15

@@ -150,7 +150,9 @@ def of_this_version(path: Path, what: str) -> Iterator[None]:
     """Raises WeightsError where a model, called `what`, cannot be made of a checkpoint's content."""
     try:
         yield
-    except (KeyError, RuntimeError, ConfigError) as error:
+    except torch.OutOfMemoryError:
+        raise
+    except (KeyError, IndexError, ValueError, RuntimeError, ConfigError) as error:
         raise WeightsError(f"{path}: not a {what} of this version: {error}") from error
 
 

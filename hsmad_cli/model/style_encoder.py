@@ -92,7 +92,7 @@ class BuiltinStyleEncoder(nn.Module):
     @torch.no_grad()
     def encode(self, texts: Sequence[str]) -> Tensor:
         tokens = self.tokenizer(texts)
-        longest = int((tokens != PADDING).sum(1).max())
+        longest = max(int((tokens != PADDING).any(0).sum()), 1)
         return self(tokens[:, :longest].to(self.position.device))
 
     def unknown_words(self, text: str) -> list[str]:

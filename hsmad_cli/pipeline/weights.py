@@ -32,7 +32,8 @@ PRETRAINED_FILE = "model.safetensors"
 def load_vae(path: Path, device: torch.device) -> tuple[VAE, str]:
     """The codec of a checkpoint, and the sha256 of its latents."""
     tensors, header = load_checkpoint(path, "vae")
-    vae = VAE(config_of(CodecConfig, header, path))
+    with of_this_version(path, "codec"):
+        vae = VAE(config_of(CodecConfig, header, path))
     fill(vae, tensors, str(path))
     return vae.to(device).eval().requires_grad_(False), sha256_of_latents(tensors, header)
 

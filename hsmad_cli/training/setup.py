@@ -220,7 +220,8 @@ def _denoiser_stage(
 def load_codec(path: Path) -> VAE:
     """The codec of a checkpoint, frozen. Raises WeightsError."""
     tensors, header = load_checkpoint(path, "vae")
-    vae = VAE(config_of(CodecConfig, header, path))
+    with of_this_version(path, "codec"):
+        vae = VAE(config_of(CodecConfig, header, path))
     fill(vae, tensors, str(path))
     return vae.eval().requires_grad_(False)
 

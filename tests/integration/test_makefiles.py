@@ -12,13 +12,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = {ROOT / "weights" / f"{kind}.safetensors" for kind in ("vae", "denoiser", "style")}
+NOT_OURS = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "HSMAD", "TORCHRUN", "SHIPPED")
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 
 
 def recipes(folder: Path, *arguments: str) -> str:
     """What make would do, also where these tests are run by a make."""
-    alone = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+    alone = {name: value for name, value in os.environ.items() if name not in NOT_OURS}
     command = ["make", "-n", *arguments]
     return subprocess.run(command, cwd=folder, env=alone, capture_output=True, text=True, check=True).stdout
 

@@ -71,8 +71,8 @@ class PhrasingStage:
         self.lexicon = lexicon
         vocabulary = doubled_to(VOCABULARY, known.vocabulary) if lexicon else known.vocabulary
         self.style = replace(known, max_tokens=max(known.max_tokens, LONGEST), vocabulary=vocabulary)
-        learnt = [*learnt_phrases(), *(lexicon.phrases if lexicon else ())]
-        self.words = more_words(self.teacher.tokenizer.words, learnt, vocabulary)
+        taught = more_words(self.teacher.tokenizer.words, learnt_phrases(), vocabulary)
+        self.words = more_words(taught, lexicon.phrases if lexicon else (), vocabulary)
         self.rates = dict(rates)
         self.model = AudioTextModel(self.style, self.words, **self.rates)
         self.model.load_state_dict({**teacher.state_dict(), **_text_tensors(self.teacher, self.model.text)})

@@ -11,6 +11,7 @@ from hsmad_cli.config import Config, StyleConfig, TrainConfig
 from hsmad_cli.datasets.sentences import learnt_phrases
 from hsmad_cli.files.checkpoint import file_sha256, halved, save_checkpoint, style_space
 from hsmad_cli.model.style_encoder import AudioTextModel, BuiltinStyleEncoder, scaled
+from hsmad_cli.model.tokenizer import words_of
 from hsmad_cli.training.lexicon import Lexicon
 from hsmad_cli.training.loop import train
 from hsmad_cli.training.parallel import Workers
@@ -85,6 +86,13 @@ def test_a_small_vocabulary_takes_as_many_words_as_it_has_room_for() -> None:
     assert words[: len(WORDS)] == WORDS
     assert {"the", "a", "with"} < set(words)
     assert more_words(WORDS, learnt_phrases(), vocabulary=10) == WORDS
+
+
+def test_however_full_a_lexicon_is_no_word_that_is_taught_by_hand_stays_unknown() -> None:
+    often = [f"zither{n} zither{n}" for n in range(7000)]
+    taught = stage(Lexicon(often, scaled(torch.ones(len(often), STYLE.width))))
+    assert len(taught.words) < len(often)
+    assert {word for phrase in learnt_phrases() for word in words_of(phrase)} <= set(taught.words)
 
 
 def test_a_batch_is_a_function_of_the_draw() -> None:
