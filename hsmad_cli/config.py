@@ -190,6 +190,11 @@ class SampleConfig:
             raise UsageError(f"the rescaling is {self.rescale:g}", "it is a number from 0 (none) to 1 (all)")
 
 
+def default_wh(instruments: Instruments) -> float:
+    """The guidance of the score where none is given: less where words decide who plays, so that they are heard."""
+    return 3.0 if instruments == "free" else SampleConfig.w_h
+
+
 def default_ws(guidance: Guidance) -> float:
     """The guidance of the style where none is given: only nested guidance bears a strong one."""
     return SampleConfig.w_s if guidance == "nested" else 2.0

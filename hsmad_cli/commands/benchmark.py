@@ -15,7 +15,7 @@ from hsmad_cli.commands.benchmark_table import markdown_table
 from hsmad_cli.commands.console import Console
 from hsmad_cli.commands.lists import counts_of, names_of, numbers_of
 from hsmad_cli.commands.references import load_synthesizer
-from hsmad_cli.config import DYNAMICS, GUIDANCES, Guidance, Instruments, SampleConfig, default_ws
+from hsmad_cli.config import DYNAMICS, GUIDANCES, Guidance, Instruments, SampleConfig, default_wh, default_ws
 from hsmad_cli.errors import InputError, PartialError, UsageError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def benchmark(
     judge: Annotated[
         str, typer.Option("--judge", metavar="LIST", help="Of auto (Transkun for pianos), basic-pitch, transkun.")
     ] = "auto",
-    wh: options.ScoreGuidances = f"{DEFAULT.w_h:g}",
+    wh: options.ScoreGuidances = None,
     ws: options.StyleGuidances = None,
     cfg: options.GuidanceModes = DEFAULT.guidance,
     steps: options.StepCounts = f"{DEFAULT.steps}",
@@ -90,7 +90,7 @@ def benchmark(
     from hsmad_cli.evaluation.workers import Workers
 
     console = Console("benchmark", False, quiet, verbose)
-    settings = [] if codec_only else guidance_grid(wh, ws, cfg, steps, temperature, rescale)
+    settings = [] if codec_only else guidance_grid(instruments, wh, ws, cfg, steps, temperature, rescale)
     judges = names_of("--judge", judge, JUDGES)
     names_of("--split", split, SPLITS)
     where = judging.judge_device(device)
@@ -123,8 +123,11 @@ def benchmark(
         raise PartialError(f"{len(report.failures)} failed, {report.n_done} done")
 
 
-def guidance_grid(wh: str, ws: str | None, cfg: str, steps: str, temperature: str, rescale: str) -> list[SampleConfig]:
-    """Every combination of six lists; ws None: the default of each guidance."""
+def guidance_grid(
+    instruments: Instruments, wh: str | None, ws: str | None, cfg: str, steps: str, temperature: str, rescale: str
+) -> list[SampleConfig]:
+    """Every combination of six lists; wh None: the default where these play, ws None: the default of each guidance."""
+    scores = [default_wh(instruments)] if wh is None else numbers_of("--wh", wh)
     others = (
         counts_of("--steps", steps, options.MAX_STEPS),
         numbers_of("--temperature", temperature),
@@ -133,7 +136,7 @@ def guidance_grid(wh: str, ws: str | None, cfg: str, steps: str, temperature: st
     return [
         SampleConfig(w_h, w_s, mode, count, temperature=warmth, rescale=share)
         for mode in names_of("--cfg", cfg, GUIDANCES)
-        for count, warmth, share, w_s, w_h in product(*others, _style_weights(ws, mode), numbers_of("--wh", wh))
+        for count, warmth, share, w_s, w_h in product(*others, _style_weights(ws, mode), scores)
     ]
 
 

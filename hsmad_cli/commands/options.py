@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from hsmad_cli.config import DYNAMICS, default_ws
+from hsmad_cli.config import DYNAMICS, default_wh, default_ws
 
 MAX_STEPS = 1000
 
@@ -54,8 +54,12 @@ Split = Annotated[
         "--split", help="unseen (all but train; of tier B all but an official train), train, validation or test."
     ),
 ]
-ScoreGuidances = Annotated[str, typer.Option("--wh", metavar="LIST", help="Guidance of the score.")]
+DEFAULT_WH = f"[default: {default_wh('midi'):g}; where words decide who plays {default_wh('free'):g}]"
 DEFAULT_WS = f"[default: {default_ws('nested'):g}; with another --cfg {default_ws('additive'):g}]"
+ScoreGuidances = Annotated[
+    str | None,
+    typer.Option("--wh", metavar="LIST", help=f"Guidance of the score.  {DEFAULT_WH}", show_default=False),
+]
 StyleGuidances = Annotated[
     str | None,
     typer.Option(

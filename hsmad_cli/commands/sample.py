@@ -14,7 +14,7 @@ from hsmad_cli.commands.console import Console
 from hsmad_cli.commands.jobs import Job, Source, plan_jobs, run_jobs, with_takes
 from hsmad_cli.commands.prompt_words import with_suggestions
 from hsmad_cli.commands.scores import read_encoded, report_ledger
-from hsmad_cli.config import Guidance, Instruments, SampleConfig, Sampler, default_ws
+from hsmad_cli.config import Guidance, Instruments, SampleConfig, Sampler, default_wh, default_ws
 from hsmad_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +33,10 @@ def sample(
         str | None,
         typer.Option("--style", metavar="TEXT", help="How it sounds; default: the score's caption; '': anything."),
     ] = None,
-    wh: Annotated[float, typer.Option("--wh", help="How closely the score is followed.")] = DEFAULT.w_h,
+    wh: Annotated[
+        float | None,
+        typer.Option("--wh", help=f"How closely the score is followed.  {options.DEFAULT_WH}", show_default=False),
+    ] = None,
     ws: Annotated[
         float | None,
         typer.Option(
@@ -106,8 +109,8 @@ def sample(
     console = Console("sample", as_json, quiet, verbose)
     if cfg == "joint" and ws is not None:
         raise UsageError("--cfg joint has one weight, --wh, for score and style together", "leave --ws out")
-    style_weight = default_ws(cfg) if ws is None else ws
-    settings = SampleConfig(wh, style_weight, cfg, steps, SAMPLERS[sampler], temperature, rescale)
+    score_weight, style_weight = DEFAULT.w_h if wh is None else wh, default_ws(cfg) if ws is None else ws
+    asked = SampleConfig(score_weight, style_weight, cfg, steps, SAMPLERS[sampler], temperature, rescale)
     jobs = plan_jobs(inputs, output, out_dir, f".{sound_format}", force)
     if count > 1:
         jobs = with_takes(jobs, [str(seed + take) for take in range(count)])
@@ -123,11 +126,12 @@ def sample(
         return score
 
     def work(job: Job) -> Mapping[str, Any]:
-        from dataclasses import asdict
+        from dataclasses import asdict, replace
 
         tell_unknown()
         score, pipeline, take_seed = encode(job.source), load(), seed + job.take
         words = score.caption if style is None else style
+        settings = replace(asked, w_h=default_wh(score.instruments or usual)) if wh is None else asked
         with console.following(job.source.name, parts=2) as bar:
             audio = pipeline.sample(
                 score, words, settings, seed=take_seed, start_s=start, seconds=seconds, progress=bar.follow

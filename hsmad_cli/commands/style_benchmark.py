@@ -63,7 +63,7 @@ def style_benchmark(
     fit_scores: Annotated[
         int, typer.Option("--fit-scores", min=2, help="Training scores to learn the families by.")
     ] = 40,
-    wh: options.ScoreGuidances = f"{DEFAULT.w_h:g}",
+    wh: options.ScoreGuidances = None,
     ws: options.StyleGuidances = None,
     cfg: options.GuidanceModes = DEFAULT.guidance,
     steps: options.StepCounts = f"{DEFAULT.steps}",
@@ -106,7 +106,8 @@ def style_benchmark(
     from hsmad_cli.files.hub import find_weights
 
     console = Console("style-benchmark", False, quiet, verbose)
-    settings = [] if codec_only else guidance_grid(wh, ws, cfg, steps, temperature, rescale)
+    instruments: Instruments = "midi" if families else "free"
+    settings = [] if codec_only else guidance_grid(instruments, wh, ws, cfg, steps, temperature, rescale)
     names_of("--split", split, SPLITS)
     recipes = _recipes_of(styles)
     targets = targets_of(output, markdown, as_json)
@@ -119,7 +120,6 @@ def style_benchmark(
     model, pipeline = load_models(weights, codec, style_encoder, device, codec_only)
     if pipeline is not None and judge_file is not None:
         _check_independent(judge_file, weights)
-    instruments: Instruments = "midi" if families else "free"
     n_labels = 16 if families else len(recipes)
     choice = Choice(scores, seconds, start, split, seed)
     report = Report(console, scores * n_labels)

@@ -73,7 +73,7 @@ def test_the_report(hsmad, song: Path, tiny_weights: Path) -> None:
     assert report["instruments"] == "free"
     assert report["unknown_words"] == ["zydeco"]
     assert report["ledger"] == {"read": 6, "rendered": 6, "repaired": {}, "dropped": {}}
-    assert report["settings"]["w_h"] == 4.0
+    assert report["settings"]["w_h"] == 3.0
     pcm, _ = soundfile.read("song.wav", dtype="int16")
     assert 0 < report["clipped_samples"] <= np.count_nonzero(np.abs(pcm) == 32767)
     assert f"{report['clipped_samples']} of {pcm.size} samples clipped" in done.err
