@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hsmad_cli.config import DYNAMICS, Instruments, SampleConfig
+from hsmad_cli.config import DYNAMICS, Instruments, SampleConfig, default_wh
 from hsmad_cli.diffusion.guidance import (
     BOTH,
     NEITHER,
@@ -141,7 +141,7 @@ class Pipeline:
         self,
         score: EncodedScore,
         style: str,
-        settings: SampleConfig = SampleConfig(),
+        settings: SampleConfig | None = None,
         *,
         seed: int = 0,
         start_s: float = 0.0,
@@ -150,9 +150,10 @@ class Pipeline:
     ) -> np.ndarray:
         """Audio [2, n], float32, of a score and a sentence; the empty sentence is the null style.
 
-        seconds: length of an excerpt from start_s on; by default all that follows.
-        Raises NonFiniteError, and InputError if the song ends before start_s.
+        settings: by default those of `hsmad sample`. seconds: length of an excerpt from start_s on; by default all that
+        follows. Raises NonFiniteError, and InputError if the song ends before start_s.
         """
+        settings = settings or SampleConfig(w_h=default_wh(score.instruments or "midi"))
         wanted, heard = self._excerpt(score, start_s, seconds)
         latent = self._denoise(score, style, settings, seed, heard, progress)
         audio = self.codec.decode(latent, progress, LESS_GUIDANCE)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from hsmad_cli.config import SampleConfig
+from hsmad_cli.config import Instruments, SampleConfig
 from hsmad_cli.diffusion.guidance import MODES, branch_weights
 from hsmad_cli.errors import InputError, NonFiniteError, UsageError, WeightsError
 from hsmad_cli.files.midi import read_midi
@@ -90,6 +90,15 @@ def test_the_null_style_is_the_same_with_and_without_folding(
     monkeypatch.setattr(pipeline.style, "encode", lambda texts: pipeline_style)
     unfolded = pipeline.sample(score, "null", QUICK, seconds=1)
     np.testing.assert_allclose(folded, unfolded, atol=QUIET)
+
+
+@pytest.mark.parametrize(("who", "weight"), [("free", 3.0), ("midi", 4.0), (None, 4.0)])
+def test_without_settings_the_score_weighs_as_in_the_verb(
+    pipeline: Pipeline, score: EncodedScore, who: Instruments | None, weight: float
+) -> None:
+    score = replace(score, instruments=who)
+    usual = pipeline.sample(score, "jazz", seconds=0.5)
+    np.testing.assert_array_equal(usual, pipeline.sample(score, "jazz", SampleConfig(w_h=weight), seconds=0.5))
 
 
 @pytest.mark.parametrize(("size", "name"), [(96, "sampling.DENOISE_BLOCK"), (32, "codec.CODEC_BLOCK")])
