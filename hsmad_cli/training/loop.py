@@ -27,6 +27,7 @@ from hsmad_cli.files.publish import append_line, write_bytes
 from hsmad_cli.model.precision import autocast
 from hsmad_cli.training.capture import CapturedLoss, CapturedMove
 from hsmad_cli.training.ema import EMA
+from hsmad_cli.training.growth import grown, latent_channels
 from hsmad_cli.training.metrics import Meter, keep_lines_until
 from hsmad_cli.training.muon import Muon
 from hsmad_cli.training.parallel import Workers
@@ -234,7 +235,10 @@ class Run:
             tensors, _ = load_checkpoint(path, "training")
             weights = _under(tensors, f"model/{self.model_name}/") | _under(tensors, "ema/")
         else:
-            weights, _ = load_checkpoint(path, self.stage.kind)
+            weights, header = load_checkpoint(path, self.stage.kind)
+            narrow, wide = latent_channels(header), latent_channels(self.stage.header())
+            if narrow < wide:
+                weights = grown(weights, self.model, narrow, wide)
         fill(self.model, weights, str(path))
         self.ema.reset()
 
