@@ -98,7 +98,7 @@ def train(
     """
     from hsmad_cli.config import load_preset
     from hsmad_cli.pipeline import choose_device
-    from hsmad_cli.training.loop import STATE_FILE, Run
+    from hsmad_cli.training.loop import Run
     from hsmad_cli.training.loop import train as run_training
     from hsmad_cli.training.parallel import Workers
     from hsmad_cli.training.profile import profile as measure
@@ -112,20 +112,10 @@ def train(
     )
 
     console = Console("train", quiet=quiet)
-    if resume and force:
-        raise UsageError("--resume goes on with a run, --force begins one anew", "leave one of them out")
-    if (output / STATE_FILE).exists() and not (resume or force):
-        raise OutputError(f"{output}: holds a run already", "--resume goes on with it, --force begins anew")
-    if refresh and stage in ("style", "phrasing"):
-        raise UsageError(f"the {stage} stage learns from a fixed bank", "leave out --refresh")
-    if language_model is not None and stage != "phrasing":
-        raise UsageError(
-            f"the {stage} stage learns from sounds, not from a language model", "leave out --language-model"
-        )
-    if stage == "phrasing" and init is not None:
-        raise UsageError("phrasing begins with its teacher", "name it with --style-encoder in place of --init")
-    if stage == "phrasing" and style_encoder is not None and style_encoder.resolve().parent == output.resolve():
-        raise UsageError(f"{output}: the teacher's own folder", "name another with -o")
+    _check_output(output, resume, force)
+    _check_options(stage, refresh, language_model, init)
+    if stage == "phrasing":
+        _check_teacher(style_encoder, output)
     if held_out is not None:
         require_held_out(stage, held_out)
     config, settings = _settings(load_preset(preset, change or ()), stage, steps, seconds, batch)
@@ -169,6 +159,34 @@ def train(
             if refresher:
                 refresher.close()
                 console.say(f"{refresher.taken} clips replaced, {refresher.left_out} left out as too full")
+
+
+def _check_output(output: Path, resume: bool, force: bool) -> None:
+    """Raises UsageError or OutputError unless a run may begin, or go on, in this folder."""
+    from hsmad_cli.training.loop import STATE_FILE
+
+    if resume and force:
+        raise UsageError("--resume goes on with a run, --force begins one anew", "leave one of them out")
+    if (output / STATE_FILE).exists() and not (resume or force):
+        raise OutputError(f"{output}: holds a run already", "--resume goes on with it, --force begins anew")
+
+
+def _check_options(stage: StageName, refresh: int, language_model: Path | None, init: Path | None) -> None:
+    """Raises UsageError for an option that this stage has no use for."""
+    if refresh and stage in ("style", "phrasing"):
+        raise UsageError(f"the {stage} stage learns from a fixed bank", "leave out --refresh")
+    if language_model is not None and stage != "phrasing":
+        raise UsageError(
+            f"the {stage} stage learns from sounds, not from a language model", "leave out --language-model"
+        )
+    if stage == "phrasing" and init is not None:
+        raise UsageError("phrasing begins with its teacher", "name it with --style-encoder in place of --init")
+
+
+def _check_teacher(teacher: Path | None, output: Path) -> None:
+    """Raises UsageError if the pupil's file would take the place of its teacher's."""
+    if teacher is not None and teacher.resolve().parent == output.resolve():
+        raise UsageError(f"{output}: the teacher's own folder", "name another with -o")
 
 
 def _settings(

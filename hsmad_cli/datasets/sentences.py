@@ -39,10 +39,11 @@ def synonyms() -> Mapping[str, Sequence[str]]:
 
 
 @functools.cache
-def phrases() -> tuple[str, ...]:
-    """What people type, line by line, with nothing said of what it means."""
-    text = (resources.files("hsmad_cli") / "datasets" / "phrases.txt").read_text(encoding="utf-8")
-    return tuple(text.splitlines())
+def phrases() -> Mapping[str, tuple[str, ...]]:
+    """By what people type, the one to three names that come nearest to it, the nearest first."""
+    text = (resources.files("hsmad_cli") / "datasets" / "phrases.tsv").read_text(encoding="utf-8")
+    lines = (line.split("\t") for line in text.splitlines())
+    return {phrase: tuple(names.split("; ")) for phrase, names in lines}
 
 
 def names_of_captions() -> list[str]:

@@ -20,7 +20,9 @@ def grown(tensors: Mapping[str, Tensor], model: nn.Module, narrow: int, wide: in
     model's own rows): on the old channels the wider model does what the narrower one did.
     """
     own = model.state_dict()
-    return {name: _grown(tensor, own[name], narrow, wide) if name in own else tensor for name, tensor in tensors.items()}
+    return {
+        name: _grown(tensor, own[name], narrow, wide) if name in own else tensor for name, tensor in tensors.items()
+    }
 
 
 def _grown(old: Tensor, own: Tensor, narrow: int, wide: int) -> Tensor:

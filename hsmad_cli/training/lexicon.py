@@ -1,11 +1,13 @@
-"""What words outside all captions mean: a phrase lies among the names that a language model finds it near [2.4].
+"""What phrases outside all captions mean: each is labelled with the names that come nearest to it [2.4].
 
-The style stage knows the words of captions alone. A sentence encoder that has read the web knows that a "sea shanty" is
-near "folk" and "accordion"; here its nearness becomes a vector of our space, for a text tower to learn by.
+The style stage knows the words of captions alone. That a "sea shanty" is "folk" and "accordion" is written down in
+phrases.tsv; of words that stand in no list, a sentence encoder that has read the web can say which names they are near.
+Both become vectors of our space, for a text tower to learn by.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -17,9 +19,10 @@ from hsmad_cli.files.text_models import SentenceModel
 from hsmad_cli.model.style_encoder import StyleEncoder, scaled
 from hsmad_cli.model.tokenizer import words_of
 
+OF_NEXT_NAME = 0.4
 NEIGHBOURS = 8
 TEMPERATURE = 0.04
-LEAST_NEAR, LEAST_NEAR_OF_A_WORD = 0.4, 0.55
+LEAST_NEAR = 0.55
 
 
 class Lexicon(NamedTuple):
@@ -29,27 +32,44 @@ class Lexicon(NamedTuple):
     meant: Tensor
 
     @classmethod
-    def of(cls, model: SentenceModel, teacher: StyleEncoder) -> Lexicon:
-        """Of the phrases of phrases.txt and of the language model's own words, those that are near any name, the
-        nearest first; but none that is taught otherwise, or that an evaluation asks for.
+    def of(cls, teacher: StyleEncoder, model: SentenceModel | None = None) -> Lexicon:
+        """Of the phrases of phrases.tsv and, given a language model, of those of its words that are near any name, the
+        nearest first; but nothing that is taught otherwise, or that an evaluation asks for.
 
-        A word alone must be nearer: each is a bit like some band. Raises WeightsError if nothing is near.
+        Raises WeightsError if no word of the language model is near.
         """
-        named = [(name, name) for name in names_of_captions()]
-        named += [(other, name) for name, others in synonyms().items() for other in others]
-        called, names = zip(*named, strict=True)
-        vectors = teacher.encode(names)
         taught = {_key(phrase) for phrase in taught_otherwise()}
-        least_of = dict.fromkeys(model.words, LEAST_NEAR_OF_A_WORD) | dict.fromkeys(phrases(), LEAST_NEAR)
-        said, least = zip(
-            *((phrase, near) for phrase, near in least_of.items() if _key(phrase) not in taught), strict=True
-        )
-        nearness, neighbours = (model.encode(said) @ model.encode(called).T).topk(NEIGHBOURS)
-        order = nearness[:, 0].argsort(descending=True, stable=True)
-        kept = [n for n in order.tolist() if float(nearness[n, 0]) >= least[n]]
-        if not kept:
-            raise WeightsError("to this language model nothing is near the names of styles", "it must know English")
-        return cls([said[n] for n in kept], meaning(nearness[kept], vectors[neighbours[kept]]))
+        labelled = {phrase: names for phrase, names in phrases().items() if _key(phrase) not in taught}
+        texts, meant = list(labelled), labelled_meaning(list(labelled.values()), teacher)
+        if model is None:
+            return cls(texts, meant)
+        known = taught | {_key(phrase) for phrase in labelled}
+        words, of_words = _words(model, teacher, [word for word in model.words if _key(word) not in known])
+        return cls([*texts, *words], torch.cat([meant, of_words]))
+
+
+def labelled_meaning(labels: Sequence[Sequence[str]], teacher: StyleEncoder) -> Tensor:
+    """The vectors [n, D] of lists of names: the first counts most, each next one `OF_NEXT_NAME` of that before it."""
+    names = sorted({name for label in labels for name in label})
+    vector_of = dict(zip(names, teacher.encode(names), strict=True))
+    sums = [
+        torch.stack([vector_of[name] * OF_NEXT_NAME**place for place, name in enumerate(label)]).sum(0)
+        for label in labels
+    ]
+    return scaled(torch.stack(sums))
+
+
+def _words(model: SentenceModel, teacher: StyleEncoder, words: Sequence[str]) -> tuple[list[str], Tensor]:
+    """Those words that are near names, the nearest first, each as the mean of its neighbours among them."""
+    named = [(name, name) for name in names_of_captions()]
+    named += [(other, name) for name, others in synonyms().items() for other in others]
+    called, names = zip(*named, strict=True)
+    nearness, neighbours = (model.encode(words) @ model.encode(called).T).topk(NEIGHBOURS)
+    order = nearness[:, 0].argsort(descending=True, stable=True)
+    kept = order[nearness[order, 0] >= LEAST_NEAR]
+    if not len(kept):
+        raise WeightsError("to this language model nothing is near the names of styles", "it must know English")
+    return [words[n] for n in kept.tolist()], meaning(nearness[kept], teacher.encode(names)[neighbours[kept]])
 
 
 def _key(phrase: str) -> tuple[str, ...]:

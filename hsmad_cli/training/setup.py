@@ -189,7 +189,7 @@ def _phrasing_stage(
     with of_this_version(teacher, "style encoder"):
         model = AudioTextModel.from_checkpoint(tensors, header)
     rates = {key: header[key] for key in ("sample_rate", "hop_length")}
-    lexicon = Lexicon.of(SentenceModel(language_model), model.text) if language_model else None
+    lexicon = Lexicon.of(model.text, SentenceModel(language_model) if language_model else None)
     return PhrasingStage(config, captions, model, rates, style_space(teacher), device, lexicon)
 
 

@@ -16,7 +16,7 @@ from hsmad_cli.model.tokenizer import words_of
 from hsmad_cli.training.setup import load_style_encoder
 
 PROMPTS = json.loads((Path(__file__).parent / "prompts.json").read_text(encoding="utf-8"))
-LEAST_FIRST, LEAST_AMONG_FIVE = 0.8, 0.9
+LEAST_FIRST, LEAST_AMONG_FIVE = 0.92, 0.96
 MOST_SHARED = 23
 
 

@@ -11,12 +11,12 @@ from torch.nn import functional as F
 
 from hsmad_cli.config import load_preset
 from hsmad_cli.datasets.recipes import recipes
-from hsmad_cli.datasets.sentences import names_of_captions, phrases
+from hsmad_cli.datasets.sentences import names_of_captions, phrases, synonyms
 from hsmad_cli.errors import WeightsError
 from hsmad_cli.files.text_models import SentenceModel
 from hsmad_cli.model.style_encoder import BuiltinStyleEncoder
 from hsmad_cli.model.tokenizer import words_of
-from hsmad_cli.training.lexicon import LEAST_NEAR, LEAST_NEAR_OF_A_WORD, TEMPERATURE, Lexicon, meaning
+from hsmad_cli.training.lexicon import LEAST_NEAR, OF_NEXT_NAME, TEMPERATURE, Lexicon, labelled_meaning, meaning
 
 transformers = pytest.importorskip("transformers")
 
@@ -74,37 +74,55 @@ class Vectors:
         return vectors
 
 
-def lexicon(monkeypatch: pytest.MonkeyPatch, nearness: dict[str, float]) -> Lexicon:
-    monkeypatch.setattr("hsmad_cli.training.lexicon.phrases", lambda: tuple(text for text in nearness if " " in text))
-    monkeypatch.setattr("hsmad_cli.training.lexicon.names_of_captions", lambda: ["jazz", *"abcdefgh"])
-    monkeypatch.setattr("hsmad_cli.training.lexicon.synonyms", dict)
-    return Lexicon.of(Vectors(nearness), TEACHER)
-
-
 TEACHER = BuiltinStyleEncoder(load_preset("tiny").style, ["jazz", "choir"])
 
 
-def test_what_is_near_a_name_is_kept_the_nearest_first_and_a_word_alone_must_be_nearer(monkeypatch) -> None:
-    words = {"vuvuzela": LEAST_NEAR_OF_A_WORD + 0.01, "zitherist": 0.99, "gravel": LEAST_NEAR_OF_A_WORD - 0.01}
-    texts = {"late night": LEAST_NEAR + 0.01, "wet gravel": LEAST_NEAR - 0.01}
-    known = lexicon(monkeypatch, {**words, **texts})
-    assert known.phrases == ["zitherist", "vuvuzela", "late night"]
-    torch.testing.assert_close(known.meant[0], TEACHER.encode(["jazz"])[0], rtol=0, atol=1e-2)
+def lexicon(monkeypatch: pytest.MonkeyPatch, nearness: dict[str, float], labels: dict[str, tuple[str, ...]]) -> Lexicon:
+    monkeypatch.setattr("hsmad_cli.training.lexicon.phrases", lambda: labels)
+    monkeypatch.setattr("hsmad_cli.training.lexicon.names_of_captions", lambda: ["jazz", *"abcdefgh"])
+    monkeypatch.setattr("hsmad_cli.training.lexicon.synonyms", dict)
+    return Lexicon.of(TEACHER, Vectors(nearness))
+
+
+def test_a_phrase_is_its_names_the_first_counting_most() -> None:
+    jazz, choir = TEACHER.encode(["jazz", "choir"])
+    one, both = labelled_meaning([("jazz",), ("jazz", "choir")], TEACHER)
+    torch.testing.assert_close(one, jazz)
+    torch.testing.assert_close(F.normalize(both, dim=0), F.normalize(jazz + OF_NEXT_NAME * choir, dim=0))
+    torch.testing.assert_close(both.norm(), jazz.norm())
+
+
+def test_without_a_language_model_the_labelled_phrases_are_all() -> None:
+    alone = Lexicon.of(TEACHER)
+    assert set(alone.phrases) <= set(phrases())
+    assert len(alone.phrases) == len(alone.meant) > 0.98 * len(phrases())
+
+
+def test_words_follow_that_are_near_enough_to_a_name_the_nearest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = {"vuvuzela": LEAST_NEAR + 0.01, "zitherist": 0.99, "gravel": LEAST_NEAR - 0.01}
+    known = lexicon(monkeypatch, words, {"late night": ("choir",)})
+    assert known.phrases == ["late night", "zitherist", "vuvuzela"]
+    torch.testing.assert_close(known.meant[0], TEACHER.encode(["choir"])[0])
+    torch.testing.assert_close(known.meant[1], TEACHER.encode(["jazz"])[0], rtol=0, atol=1e-2)
     torch.testing.assert_close(known.meant.norm(dim=1), torch.full((3,), TEACHER.width**0.5))
 
 
-def test_what_is_taught_otherwise_or_asked_for_by_evaluations_is_left_out(monkeypatch) -> None:
+def test_what_is_taught_otherwise_or_asked_for_by_evaluations_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     held_out = recipes()[0].held_out[0]
     others = ["hazy", "dreamy", "bossa nova", held_out, "samba"]
-    assert lexicon(monkeypatch, {"zither": 0.9, **dict.fromkeys(others, 0.95)}).phrases == ["zither"]
+    nearness = {"zither": 0.9, **dict.fromkeys(others, 0.95)}
+    known = lexicon(monkeypatch, nearness, {"late night": ("jazz",), **dict.fromkeys(others, ("jazz",))})
+    assert known.phrases == ["late night", "zither"]
 
 
-def test_a_model_to_which_nothing_is_near_is_refused(monkeypatch) -> None:
+def test_a_model_to_which_nothing_is_near_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(WeightsError, match="nothing is near"):
-        lexicon(monkeypatch, {"zither": 0.1})
+        lexicon(monkeypatch, {"zither": 0.1}, {"late night": ("jazz",)})
 
 
-def test_no_phrase_is_one_that_evaluations_ask_for() -> None:
+def test_every_label_is_a_name_and_no_phrase_is_one_that_evaluations_ask_for() -> None:
+    known = {*names_of_captions(), *synonyms()}
+    assert {name for names in phrases().values() for name in names} <= known
+    assert {len(names) for names in phrases().values()} == {1, 2, 3}
     held_out = {tuple(words_of(phrase)) for recipe in recipes() for phrase in recipe.held_out}
     assert not held_out & {tuple(words_of(phrase)) for phrase in phrases()}
-    assert len(set(phrases())) == len(phrases())
