@@ -42,7 +42,7 @@ def train(
         typer.Option(
             "--language-model",
             metavar="FOLDER",
-            help="Phrasing: a sentence encoder of transformers that says what words outside all captions mean.",
+            help="Phrasing: a sentence encoder of transformers that says what words of no list mean.",
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where RUN stopped, if it has begun.")] = False,
@@ -184,7 +184,7 @@ def _check_options(stage: StageName, refresh: int, language_model: Path | None, 
 
 
 def _check_teacher(teacher: Path | None, output: Path) -> None:
-    """Raises UsageError if the pupil's file would take the place of its teacher's."""
+    """Raises UsageError if the pupil would be written into its teacher's folder."""
     if teacher is not None and teacher.resolve().parent == output.resolve():
         raise UsageError(f"{output}: the teacher's own folder", "name another with -o")
 

@@ -7,6 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+# How often a codec's statistics were updated: with new channels they are gathered anew.
+STATISTICS = {"latent_updates"}
+
 
 def latent_channels(header: Mapping[str, Any]) -> int:
     """C of a codec's or a denoiser's header; 0 where there are no latents."""
@@ -20,14 +23,16 @@ def grown(tensors: Mapping[str, Tensor], model: nn.Module, narrow: int, wide: in
     model's own rows): on the old channels the wider model does what the narrower one did.
     """
     own = model.state_dict()
-    return {
-        name: _grown(tensor, own[name], narrow, wide) if name in own else tensor for name, tensor in tensors.items()
-    }
+    wider = {name: _grown(tensor, own[name], narrow, wide) for name, tensor in tensors.items() if name in own}
+    fresh = {name: own[name] for name in own.keys() & tensors.keys() & STATISTICS}
+    return {**tensors, **wider, **fresh}
 
 
 def _grown(old: Tensor, own: Tensor, narrow: int, wide: int) -> Tensor:
-    grows = tuple(a == narrow and b == wide for a, b in zip(old.shape, own.shape, strict=False))
-    if old.ndim != own.ndim or not any(grows):
+    axes = tuple(zip(old.shape, own.shape, strict=False))
+    grows = tuple((a, b) == (narrow, wide) for a, b in axes)
+    others_fit = all(a == b or grown for (a, b), grown in zip(axes, grows, strict=True))
+    if old.ndim != own.ndim or not any(grows) or not others_fit:
         return old
     result = own.to(old, copy=True)
     if any(grows[1:]):

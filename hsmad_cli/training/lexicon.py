@@ -33,8 +33,8 @@ class Lexicon(NamedTuple):
 
     @classmethod
     def of(cls, teacher: StyleEncoder, model: SentenceModel | None = None) -> Lexicon:
-        """Of the phrases of phrases.tsv and, given a language model, of those of its words that are near any name, the
-        nearest first; but nothing that is taught otherwise, or that an evaluation asks for.
+        """The phrases of phrases.tsv and, given a language model, those of its words that are near any name; nothing
+        that is taught otherwise, or that an evaluation asks for.
 
         Raises WeightsError if no word of the language model is near.
         """
@@ -44,7 +44,10 @@ class Lexicon(NamedTuple):
         if model is None:
             return cls(texts, meant)
         known = taught | {_key(phrase) for phrase in labelled}
-        words, of_words = _words(model, teacher, [word for word in model.words if _key(word) not in known])
+        others = [word for word in model.words if _key(word) not in known]
+        if not others:
+            return cls(texts, meant)
+        words, of_words = _words(model, teacher, others)
         return cls([*texts, *words], torch.cat([meant, of_words]))
 
 

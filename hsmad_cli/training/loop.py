@@ -230,13 +230,15 @@ class Run:
                 optimiser.state[parameter] = state
 
     def start_from(self, path: Path) -> None:
-        """Take only the model's weights: the EMA of a state, or a shipped checkpoint."""
+        """Take only the model's weights: the EMA of a state, or a checkpoint, also one of fewer latent channels."""
         if read_header(path)["kind"] == "training":
             tensors, _ = load_checkpoint(path, "training")
             weights = _under(tensors, f"model/{self.model_name}/") | _under(tensors, "ema/")
         else:
             weights, header = load_checkpoint(path, self.stage.kind)
             narrow, wide = latent_channels(header), latent_channels(self.stage.header())
+            if narrow < wide and self.config.frozen:
+                raise ConfigError(f"{path}: {narrow} latent channels, and frozen parts cannot learn {wide}")
             if narrow < wide:
                 weights = grown(weights, self.model, narrow, wide)
         fill(self.model, weights, str(path))

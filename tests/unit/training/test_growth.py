@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from hsmad_cli.config import CodecConfig, load_preset
-from hsmad_cli.errors import WeightsError
+from hsmad_cli.errors import ConfigError, WeightsError
 from hsmad_cli.files.checkpoint import fill, save_checkpoint
 from hsmad_cli.model.mrci_unet import MRCIUNet
 from hsmad_cli.model.vae import VAE
@@ -94,7 +94,23 @@ def test_a_run_begins_with_fewer_channels_but_not_with_more(tmp_path: Path) -> N
         run(NARROW).start_from(tmp_path / f"{WIDE}.safetensors")
 
 
-def test_another_width_is_no_reason_to_grow() -> None:
-    other = VAE(CodecConfig(**{**vars(TINY.codec), "decoder_channels": (8,) * len(TINY.codec.strides)}))
+@pytest.mark.parametrize("width", [8, 48])
+def test_another_width_is_no_reason_to_grow(width: int) -> None:
+    other = VAE(CodecConfig(**{**vars(TINY.codec), "decoder_channels": (width,) * len(TINY.codec.strides)}))
     with pytest.raises(WeightsError, match="the model needs"):
         filled(codec(WIDE), other)
+
+
+def test_frozen_parts_do_not_grow(tmp_path: Path) -> None:
+    made = stage(NARROW)
+    save_checkpoint(tmp_path / "vae.safetensors", made.vae.state_dict(), {"kind": "vae", **made.header()})
+    frozen = Run(stage(WIDE), replace(TINY.train_vae, frozen=("encoder",)), Workers(torch.device("cpu")), 0)
+    with pytest.raises(ConfigError, match="cannot learn"):
+        frozen.start_from(tmp_path / "vae.safetensors")
+
+
+def test_the_statistics_of_new_channels_are_gathered_anew() -> None:
+    old, new = codec(NARROW), codec(WIDE)
+    old.latent_updates.fill_(500)
+    filled(new, old)
+    assert new.latent_updates == 0
