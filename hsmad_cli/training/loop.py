@@ -237,9 +237,9 @@ class Run:
         else:
             weights, header = load_checkpoint(path, self.stage.kind)
             narrow, wide = latent_channels(header), latent_channels(self.stage.header())
-            if narrow < wide and self.config.frozen:
-                raise ConfigError(f"{path}: {narrow} latent channels, and frozen parts cannot learn {wide}")
             if narrow < wide:
+                if self.config.frozen:
+                    raise ConfigError(f"{path}: {narrow} latent channels, and frozen parts cannot learn {wide}")
                 weights = grown(weights, self.model, narrow, wide)
         fill(self.model, weights, str(path))
         self.ema.reset()
