@@ -164,7 +164,8 @@ class SampleConfig:
 
     w_s above w_h: only for the outline; with another guidance, see `default_ws`. temperature: what is kept of the noise
     when that stands, 0 to 1: below 1 the likelier details, with less hiss.
-    rescale: 0 to 1, how far guidance is kept from making music louder than it is without.
+    rescale: 0 to 1, how far guidance is kept from making music louder than it is without. w_a: weight of attention
+    guidance, 0 is none.
     Raises UsageError if a weight is negative or not finite, or temperature or rescale is not between 0 and 1, and
     ValueError for an unknown guidance or sampler.
     """
@@ -176,12 +177,13 @@ class SampleConfig:
     sampler: Sampler = "dpm_solver_2m"
     temperature: float = 0.6
     rescale: float = 0.6
+    w_a: float = 1.0
 
     def __post_init__(self) -> None:
         for what, choice, known in (("guidance", self.guidance, GUIDANCES), ("sampler", self.sampler, SAMPLERS)):
             if choice not in known:
                 raise ValueError(f"the {what} is {choice!r}, not one of {', '.join(known)}")
-        for what, weight in (("score", self.w_h), ("style", self.w_s)):
+        for what, weight in (("score", self.w_h), ("style", self.w_s), ("attention", self.w_a)):
             if not (isfinite(weight) and weight >= 0):
                 raise UsageError(f"the guidance of the {what} is {weight:g}", "it is a number from 0 on, such as 4")
         if not 0 <= self.temperature <= 1:

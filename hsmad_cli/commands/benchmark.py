@@ -47,6 +47,7 @@ def benchmark(
     steps: options.StepCounts = f"{DEFAULT.steps}",
     temperature: options.Temperatures = f"{DEFAULT.temperature:g}",
     rescale: options.Rescalings = f"{DEFAULT.rescale:g}",
+    wa: options.AttentionGuidances = f"{DEFAULT.w_a:g}",
     instruments: Annotated[
         Instruments,
         typer.Option("--instruments", help="Who plays: midi, as the score says; free: the caption."),
@@ -78,9 +79,9 @@ def benchmark(
 ) -> None:
     """Make the tables of quality: how well unseen scores are played by a soundfont, the codec and the model.
 
-    LIST is values with commas between; every combination of --wh, --ws, --cfg, --steps, --temperature and --rescale is
-    a row. The same judges hear the reference, the reference through the codec, and what is generated. The table goes to
-    stderr; all figures, those of every clip and those of the table with 95 % intervals, go to -o.
+    LIST is values with commas between; every combination of --wh, --ws, --wa, --cfg, --steps, --temperature and
+    --rescale is a row. The same judges hear the reference, the reference through the codec, and what is generated. The
+    table goes to stderr; all figures, those of every clip and those of the table with 95 % intervals, go to -o.
     """
     from hsmad_cli.commands.benchmark_plots import pictures_in
     from hsmad_cli.commands.benchmark_sounds import Players, Shift, clips_of
@@ -90,7 +91,7 @@ def benchmark(
     from hsmad_cli.evaluation.workers import Workers
 
     console = Console("benchmark", False, quiet, verbose)
-    settings = [] if codec_only else guidance_grid(instruments, wh, ws, cfg, steps, temperature, rescale)
+    settings = [] if codec_only else guidance_grid(instruments, wh, ws, cfg, steps, temperature, rescale, wa)
     judges = names_of("--judge", judge, JUDGES)
     names_of("--split", split, SPLITS)
     where = judging.judge_device(device)
@@ -124,19 +125,27 @@ def benchmark(
 
 
 def guidance_grid(
-    instruments: Instruments, wh: str | None, ws: str | None, cfg: str, steps: str, temperature: str, rescale: str
+    instruments: Instruments,
+    wh: str | None,
+    ws: str | None,
+    cfg: str,
+    steps: str,
+    temperature: str,
+    rescale: str,
+    wa: str,
 ) -> list[SampleConfig]:
-    """Every combination of six lists; wh None: the default where these play, ws None: the default of each guidance."""
+    """Every combination of seven lists; wh None: the default where these play, ws None: that of each guidance."""
     scores = [default_wh(instruments)] if wh is None else numbers_of("--wh", wh)
     others = (
         counts_of("--steps", steps, options.MAX_STEPS),
         numbers_of("--temperature", temperature),
         numbers_of("--rescale", rescale),
+        numbers_of("--wa", wa),
     )
     return [
-        SampleConfig(w_h, w_s, mode, count, temperature=warmth, rescale=share)
+        SampleConfig(w_h, w_s, mode, count, temperature=warmth, rescale=share, w_a=w_a)
         for mode in names_of("--cfg", cfg, GUIDANCES)
-        for count, warmth, share, w_s, w_h in product(*others, _style_weights(ws, mode), scores)
+        for count, warmth, share, w_a, w_s, w_h in product(*others, _style_weights(ws, mode), scores)
     ]
 
 

@@ -29,7 +29,7 @@ def pictures_in(folder: Path | None) -> Callable[[Hearing], object]:
 def _knobs(setting: SampleConfig) -> tuple[str, ...]:
     """How a sound was generated, each setting a word."""
     guidance = (setting.guidance, f"wh{setting.w_h:g}", f"ws{setting.w_s:g}")
-    return (*guidance, f"{setting.steps}", f"t{setting.temperature:g}", f"r{setting.rescale:g}")
+    return (*guidance, f"{setting.steps}", f"t{setting.temperature:g}", f"r{setting.rescale:g}", f"wa{setting.w_a:g}")
 
 
 def _name(hearing: Hearing) -> str:

@@ -60,6 +60,7 @@ _COLUMNS: dict[str, Cell] = {
     "steps": setting("steps"),
     "temperature": setting("temperature"),
     "rescale": setting("rescale"),
+    "wa": setting("w_a"),
     "n": lambda row: str(row["n"]),
     "left out": lambda row: str(row["n_left_out"]),
     "reference": mean("onset_f1", "reference"),

@@ -73,6 +73,9 @@ GuidanceModes = Annotated[str, typer.Option("--cfg", metavar="LIST", help="How t
 Temperatures = Annotated[
     str, typer.Option("--temperature", metavar="LIST", help="What is kept of the noise halfway, 0 to 1.")
 ]
+AttentionGuidances = Annotated[
+    str, typer.Option("--wa", metavar="LIST", help="Guidance of the first layer's attention.")
+]
 Rescalings = Annotated[
     str, typer.Option("--rescale", metavar="LIST", help="How far guidance is kept from making it louder.")
 ]

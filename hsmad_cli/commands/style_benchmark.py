@@ -69,6 +69,7 @@ def style_benchmark(
     steps: options.StepCounts = f"{DEFAULT.steps}",
     temperature: options.Temperatures = f"{DEFAULT.temperature:g}",
     rescale: options.Rescalings = f"{DEFAULT.rescale:g}",
+    wa: options.AttentionGuidances = f"{DEFAULT.w_a:g}",
     dynamics: options.Dynamics = DYNAMICS,
     codec_only: options.CodecOnly = False,
     min_reference_f1: options.LeastF1 = 0.4,
@@ -107,7 +108,7 @@ def style_benchmark(
 
     console = Console("style-benchmark", False, quiet, verbose)
     instruments: Instruments = "midi" if families else "free"
-    settings = [] if codec_only else guidance_grid(instruments, wh, ws, cfg, steps, temperature, rescale)
+    settings = [] if codec_only else guidance_grid(instruments, wh, ws, cfg, steps, temperature, rescale, wa)
     names_of("--split", split, SPLITS)
     recipes = _recipes_of(styles)
     targets = targets_of(output, markdown, as_json)

@@ -24,6 +24,7 @@ COLUMNS: dict[str, Cell] = {
     "steps": setting("steps"),
     "temperature": setting("temperature"),
     "rescale": setting("rescale"),
+    "wa": setting("w_a"),
     "n": lambda row: str(row["n_named"] or "-"),
     "reference, top 1": mean("top1", "reference"),
     "reference, top 5": mean("top5", "reference"),

@@ -1,24 +1,37 @@
 """Decoupled classifier-free guidance [2.5.2]: score and style are dropped, and weighted, independently.
 
-A *branch* is a pair (score present, style present); e(H, S) below is the denoiser's answer with both, and 0 marks an
-absent one. Each mode is a sum of branches whose coefficients add up to one, so it may be applied to noise, v or x.
-Rescaling it, after Lin et al. (2023), may not: it is a matter of x, the music.
+A *branch* says which conditions are present; e(H, S) below is the denoiser's answer with both, and 0 marks an absent
+one. Each mode is a sum of branches whose coefficients add up to one, so it may be applied to noise, v or x. Rescaling
+it, after Lin et al. (2023), may not: it is a matter of x, the music.
+
+Attention guidance compares the denoiser with itself, as perturbed-attention guidance does (Ahn et al., 2024): a *deaf*
+branch has its conditions, but its first layer does not hear the score. The way from there leads to notes that are told
+apart better, and away from no condition, so it changes the timbre less than more of w_H would.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from hsmad_cli.diffusion.schedule import HALFWAY
 
-Branch = tuple[bool, bool]
+
+class Branch(NamedTuple):
+    """Which conditions a branch has, and whether its first layer is deaf to the score."""
+
+    score: bool
+    style: bool
+    deaf: bool = False
+
+
 Denoise = Callable[[Tensor, Tensor], Tensor]
 PredictBranches = Callable[[tuple[Branch, ...], Tensor, Tensor], Tensor]
 
-NEITHER, STYLE, SCORE, BOTH = (False, False), (False, True), (True, False), (True, True)
+NEITHER, STYLE, SCORE, BOTH = Branch(False, False), Branch(False, True), Branch(True, False), Branch(True, True)
 
 MODES: dict[str, Callable[[float, float], dict[Branch, float]]] = {
     # e(0,0) + w_H [e(H,0) - e(0,0)] + w_S [e(0,S) - e(0,0)]
@@ -42,22 +55,29 @@ def branch_weights(mode: str, w_h: float, w_s: float = 1.0) -> dict[Branch, floa
     return {branch: weight for branch, weight in MODES[mode](w_h, w_s).items() if weight != 0}
 
 
-def guided(predict: PredictBranches, weights: Mapping[Branch, float], rescale: float = 0.0) -> Denoise:
-    """A denoiser that answers with the weighted sum of branches.
+def guided(
+    predict: PredictBranches, weights: Mapping[Branch, float], rescale: float = 0.0, w_a: float = 0.0
+) -> Denoise:
+    """A denoiser that answers with the weighted sum of branches, and with attention guidance of the strongest of them.
 
     predict(branches, z, t) -> x [branches, B, T, C]: all branches at once, in the order asked for. z: [B, T, C],
     t: [B]. rescale: 0..1, how far a frame whose deviation over its channels exceeds that of the most conditioned branch
     is drawn back to it: strong guidance makes music louder and noise ripple. Frame by frame, so that blocks of a song
-    agree with the whole.
+    agree with the whole. w_a: of e(H,S) - e_deaf(H,S), added to that; nothing where no branch has the score.
     """
     branches = tuple(weights)
-    strongest = branches.index(max(branches))
+    strongest = max(branches)
+    listens = w_a != 0 and strongest.score
+    asked = (*branches, strongest._replace(deaf=True)) if listens else branches
 
     def denoise(z: Tensor, t: Tensor) -> Tensor:
-        answers = predict(branches, z, t)
+        answers = predict(asked, z, t).to(z.dtype)
         coefficients = torch.tensor([weights[branch] for branch in branches], dtype=z.dtype, device=z.device)
-        total = torch.tensordot(coefficients, answers.to(z.dtype), dims=1)
-        return total if rescale == 0 else _rescaled(total, answers[strongest], rescale)
+        total = torch.tensordot(coefficients, answers[: len(branches)], dims=1)
+        conditioned = answers[branches.index(strongest)]
+        if rescale:
+            total = _rescaled(total, conditioned, rescale)
+        return total + w_a * (conditioned - answers[-1]) if listens else total
 
     return denoise
 

@@ -54,13 +54,22 @@ class Denoiser(nn.Module):
         """Style [B, D_style] with the null style in place of the items where mask [B] is True."""
         return torch.where(mask[:, None], self.absent_style.to(style.dtype), style)
 
-    def forward(self, z: Tensor, t: Tensor, features: ScoreFeatures, style: Tensor, start: int = 0) -> Tensor:
+    def forward(
+        self,
+        z: Tensor,
+        t: Tensor,
+        features: ScoreFeatures,
+        style: Tensor,
+        start: int = 0,
+        deaf: Tensor | None = None,
+    ) -> Tensor:
         """Prediction [B, T_H, C] of the objective's target (noise or v) for z [B, T_H, C] at diffusion time t [B].
 
-        `start` is the absolute frame of z's first frame when z is a block of a song, a multiple of R1 R2.
+        `start` is the absolute frame of z's first frame when z is a block of a song, a multiple of R1 R2. `deaf`: [B]
+        bool, the items whose first layer does not hear the score.
         Time axes that do not match raise ValueError with the numbers.
         """
-        return self.unet(z, t, features, style, start)
+        return self.unet(z, t, features, style, start, deaf)
 
     def repeated_blocks(self) -> list[nn.Module]:
         """The blocks where the time goes; alike by kind and level, so compiling them one by one is quick."""

@@ -6,6 +6,8 @@ so a long song can be denoised in blocks that agree with the whole.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -51,9 +53,15 @@ class Layer(nn.Module):
         self.style = FiLM(width, config.condition_width)
         self.tca = _tca(config, level, score_width)
 
-    def forward(self, z: Tensor, timestep: Tensor, style: Tensor, score: LevelScore) -> Tensor:
+    def forward(
+        self, z: Tensor, timestep: Tensor, style: Tensor, score: LevelScore, deaf: Tensor | None = None
+    ) -> Tensor:
+        """deaf [B] bool: the items that do without their TCA."""
         z = self.style(self.residual(z, timestep), style)
-        return z if self.tca is None else z + self.tca(z, score)
+        if self.tca is None:
+            return z
+        heard = self.tca(z, score)
+        return z + (heard if deaf is None else heard.masked_fill(deaf[:, None, None], 0))
 
 
 class UpEntry(nn.Module):
@@ -111,14 +119,25 @@ class MRCIUNet(nn.Module):
         depth = self.config.depths[level]
         return nn.ModuleList(Layer(self.config, level, score_width, dilation**n) for n in range(depth))
 
-    def forward(self, z: Tensor, t: Tensor, features: ScoreFeatures, style: Tensor, start: int = 0) -> Tensor:
+    def forward(
+        self,
+        z: Tensor,
+        t: Tensor,
+        features: ScoreFeatures,
+        style: Tensor,
+        start: int = 0,
+        deaf: Tensor | None = None,
+    ) -> Tensor:
         """z: [B, T_H, C], t: [B] in 0..1, style: [B, D_style], start: absolute frame of z's first, multiple of R1 R2.
 
-        Returns [B, T_H, C]. Time axes that do not match raise ValueError with the numbers.
+        deaf: [B] bool, the items whose first layer does not hear the score. Returns [B, T_H, C]. Time axes that do not
+        match raise ValueError with the numbers.
         """
         high, middle, low = self._level_scores(z, features, start)
         condition = self.timestep(t), self.style(style)
-        x = skip_1 = _run(self.down_1, self.input(z), *condition, high)
+        first, *others = self.down_1
+        x = first(self.input(z), *condition, high, deaf)
+        x = skip_1 = _run(others, x, *condition, high)
         x = skip_2 = _run(self.down_2, self.to_middle(x), *condition, middle)
         x = _run(self.bottleneck, self.to_low(x), *condition, low)
         x = self.up_2_entry(self.from_low(x), skip_2, middle)
@@ -165,7 +184,7 @@ class MRCIUNet(nn.Module):
         return spoilt
 
 
-def _run(block: nn.ModuleList, z: Tensor, timestep: Tensor, style: Tensor, score: LevelScore) -> Tensor:
+def _run(block: Iterable[nn.Module], z: Tensor, timestep: Tensor, style: Tensor, score: LevelScore) -> Tensor:
     for layer in block:
         z = layer(z, timestep, style, score)
     return z

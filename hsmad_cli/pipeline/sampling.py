@@ -198,16 +198,16 @@ class Pipeline:
         denoiser = self.denoiser
 
         def predict(branches: tuple[Branch, ...], z: Tensor, t: Tensor) -> Tensor:
-            no_score, no_style = (~torch.tensor(present, device=self.device) for present in zip(*branches, strict=True))
+            has_score, has_style, deaf = (torch.tensor(of, device=self.device) for of in zip(*branches, strict=True))
             n = len(branches)
-            styles = denoiser.null_style(style.expand(n, -1), no_style)
+            styles = denoiser.null_style(style.expand(n, -1), ~has_style)
             times = t.to(self.device).expand(n)
             answer = torch.empty(n, 1, *z.shape[1:])
             for block in blocks(heard.start, heard.stop, DENOISE_BLOCK, denoiser.receptive_field):
                 seen = z[:, block.first - heard.start : block.last - heard.start].to(self.device).expand(n, -1, -1)
-                features = denoiser.null_score(self._features(score, block, n), no_score)
+                features = denoiser.null_score(self._features(score, block, n), ~has_score)
                 with autocast(self.device):
-                    predicted = denoiser(seen, times, features, styles, block.first)
+                    predicted = denoiser(seen, times, features, styles, block.first, deaf)
                 rows = slice(block.start - heard.start, block.stop - heard.start)
                 answer[:, 0, rows] = predicted[:, block.inner].float().cpu()
             return answer
@@ -228,12 +228,13 @@ def guided_by(settings: SampleConfig, predict: PredictBranches, styled: bool) ->
     """The guidance of `settings` [2.5.2]; not `styled`: with the null style.
 
     A w_S above w_H holds for the outline, in which the words decide who plays. In the details it would only cost
-    notes: there w_S is at most w_H (or 1, which is no guidance).
+    notes: there w_S is at most w_H (or 1, which is no guidance). Where w_H is 0, the score is not listened to at all.
     """
+    w_a = settings.w_a if settings.w_h else 0.0
 
     def guided_with(w_s: float) -> Denoise:
         weights = branch_weights(settings.guidance, settings.w_h, w_s)
-        return guided(predict, weights if styled else without_style(weights), settings.rescale)
+        return guided(predict, weights if styled else without_style(weights), settings.rescale, w_a)
 
     return outline_then_details(guided_with(settings.w_s), guided_with(min(settings.w_s, max(settings.w_h, 1.0))))
 

@@ -34,7 +34,7 @@ def test_a_hearing_becomes_a_picture_with_a_panel_for_each_role(tmp_path: Path, 
     pictures_in(tmp_path / "plots")(hearing)
     (picture,) = (tmp_path / "plots").iterdir()
     assert re.fullmatch(
-        r"piano-set_song_no\._1-basic-pitch-nested-wh4-ws2-8-t0\.5-r0\.6-[0-9a-f]{8}\.png", picture.name
+        r"piano-set_song_no\._1-basic-pitch-nested-wh4-ws2-8-t0\.5-r0\.6-wa1-[0-9a-f]{8}\.png", picture.name
     )
     assert int.from_bytes(picture.read_bytes()[20:24]) == 100 * (1 + 3 * 4)
 

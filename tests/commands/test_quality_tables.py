@@ -67,22 +67,26 @@ def test_an_error_while_figures_are_kept_does_not_hide_the_first(capsys: pytest.
 
 
 def test_every_combination_is_a_setting_and_joint_has_one_weight() -> None:
-    grid = guidance_grid("midi", "0,4", "1,2", "additive,joint", "8", "1", "0.7")
+    grid = guidance_grid("midi", "0,4", "1,2", "additive,joint", "8", "1", "0.7", "1")
     additive = [(each.w_h, each.w_s) for each in grid if each.guidance == "additive"]
     assert additive == [(0, 1), (4, 1), (0, 2), (4, 2)]
     assert [each.w_h for each in grid if each.guidance == "joint"] == [0, 4]
-    assert [each.temperature for each in guidance_grid("midi", "4", "2", "additive", "8", "1,0.5", "0.7")] == [1, 0.5]
-    assert [each.rescale for each in guidance_grid("midi", "4", "2", "additive", "8", "1", "0,1")] == [0, 1]
+    assert [each.temperature for each in guidance_grid("midi", "4", "2", "additive", "8", "1,0.5", "0.7", "1")] == [
+        1,
+        0.5,
+    ]
+    assert [each.rescale for each in guidance_grid("midi", "4", "2", "additive", "8", "1", "0,1", "1")] == [0, 1]
+    assert [each.w_a for each in guidance_grid("midi", "4", "2", "additive", "8", "1", "0.7", "0,1")] == [0, 1]
 
 
 def test_without_ws_every_guidance_has_its_default_as_in_sample() -> None:
-    grid = guidance_grid("midi", "4", None, ",".join(GUIDANCES), "8", "1", "0.7")
+    grid = guidance_grid("midi", "4", None, ",".join(GUIDANCES), "8", "1", "0.7", "1")
     assert {each.guidance: each.w_s for each in grid} == {mode: default_ws(mode) for mode in GUIDANCES}
     assert [default_ws(mode) for mode in ("nested", "additive", "anchored")] == [8, 2, 2]
 
 
 def test_without_wh_the_score_weighs_less_where_words_decide_who_plays() -> None:
-    weights = [guidance_grid(who, None, None, "nested", "8", "1", "0.7")[0].w_h for who in ("midi", "free")]
+    weights = [guidance_grid(who, None, None, "nested", "8", "1", "0.7", "1")[0].w_h for who in ("midi", "free")]
     assert weights == [SampleConfig.w_h, 3]
 
 

@@ -193,6 +193,7 @@ def test_an_output_that_exists_is_refused_in_a_folder_unless_forced(hsmad, song:
         (("--temperature", "1.5", "-o", "a.wav"), "the temperature is 1.5"),
         (("--temperature", "nan", "-o", "a.wav"), "the temperature is nan"),
         (("--rescale", "1.5", "-o", "a.wav"), "the rescaling is 1.5"),
+        (("--wa", "-1", "-o", "a.wav"), "the guidance of the attention is -1"),
         (("--dynamics", "nan", "-o", "a.wav"), "Invalid value for '--dynamics'"),
         (("--dynamics", "-1", "-o", "a.wav"), "greater than or equal to 0"),
         (("--gain", "nan", "-o", "a.wav"), "Invalid value for '--gain'"),

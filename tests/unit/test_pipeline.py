@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hsmad_cli.config import Instruments, SampleConfig
-from hsmad_cli.diffusion.guidance import MODES, branch_weights
+from hsmad_cli.diffusion.guidance import BOTH, MODES, NEITHER, SCORE, Branch, branch_weights
 from hsmad_cli.errors import InputError, NonFiniteError, UsageError, WeightsError
 from hsmad_cli.files.midi import read_midi
 from hsmad_cli.files.score_npz import ScoreRoll
@@ -68,18 +68,30 @@ def test_noise_depends_on_seed_and_frame_alone() -> None:
 def test_words_outweigh_the_score_in_the_outline_only(w_h: float, w_s: float, in_details: float) -> None:
     """Of the branches only e(H,S) is not 0, so the answer is its coefficient: nested, w_S."""
 
-    def predict(branches: tuple[tuple[bool, bool], ...], z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        return torch.stack([torch.full_like(z, float(branch == (True, True))) for branch in branches])
+    def predict(branches: tuple[Branch, ...], z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return torch.stack([torch.full_like(z, float(branch == BOTH)) for branch in branches])
 
-    denoise = guided_by(SampleConfig(w_h, w_s, "nested", rescale=0.0), predict, styled=True)
+    denoise = guided_by(SampleConfig(w_h, w_s, "nested", rescale=0.0, w_a=0.0), predict, styled=True)
     assert [float(denoise(torch.zeros(1, 1, 1), torch.tensor([t]))) for t in (0.9, 0.1)] == [w_s, in_details]
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_the_null_style_folds_branches(mode: str) -> None:
     folded = without_style(branch_weights(mode, 3.0, 2.0))
-    assert folded == {(False, False): -2.0, (True, False): 3.0}
-    assert without_style(branch_weights("anchored", 1.0, 2.0)) == {(True, False): 1.0}
+    assert folded == {NEITHER: -2.0, SCORE: 3.0}
+    assert without_style(branch_weights("anchored", 1.0, 2.0)) == {SCORE: 1.0}
+
+
+@pytest.mark.parametrize(("w_h", "listened"), [(2.0, True), (0.0, False)])
+def test_a_score_of_no_weight_is_not_listened_to(w_h: float, listened: bool) -> None:
+    heard: set[Branch] = set()
+
+    def predict(branches: tuple[Branch, ...], z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        heard.update(branches)
+        return z.expand(len(branches), *z.shape)
+
+    guided_by(SampleConfig(w_h, 3.0), predict, styled=True)(torch.zeros(1, 1, 4), torch.tensor([0.9]))
+    assert any(branch.deaf for branch in heard) == listened
 
 
 def test_the_null_style_is_the_same_with_and_without_folding(

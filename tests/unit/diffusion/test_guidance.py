@@ -18,7 +18,9 @@ from hsmad_cli.diffusion.guidance import (
     outline_then_details,
 )
 
-E = dict(zip((NEITHER, STYLE, SCORE, BOTH), torch.randn(4, 2, 7, 3, dtype=torch.float64), strict=True))
+DEAF, SCORE_DEAF = BOTH._replace(deaf=True), SCORE._replace(deaf=True)
+_BRANCHES = (NEITHER, STYLE, SCORE, BOTH, SCORE_DEAF, DEAF)
+E = dict(zip(_BRANCHES, torch.randn(6, 2, 7, 3, dtype=torch.float64), strict=True))
 FORMULAS = {
     "additive": lambda h, s: E[NEITHER] + h * (E[SCORE] - E[NEITHER]) + s * (E[STYLE] - E[NEITHER]),
     "nested": lambda h, s: E[NEITHER] + h * (E[SCORE] - E[NEITHER]) + s * (E[BOTH] - E[SCORE]),
@@ -104,6 +106,23 @@ def test_rescaling_draws_louder_frames_back_to_the_conditioned_ones_and_leaves_s
 
 def test_rescaling_changes_nothing_without_guidance() -> None:
     assert torch.equal(answer("anchored", 1, 1, rescale=0.7)[0], E[BOTH])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_attention_guidance_adds_what_the_first_layer_hears(mode: str) -> None:
+    """After rescaling, which is of the other branches alone."""
+    plain, attentive = answer(mode, 3, 2, rescale=0.6)[0], answer(mode, 3, 2, rescale=0.6, w_a=1.5)[0]
+    strongest = E[max(branch_weights(mode, 3, 2))]
+    deaf = E[DEAF] if mode != "additive" else E[SCORE_DEAF]
+    assert torch.allclose(attentive, plain + 1.5 * (strongest - deaf), rtol=0, atol=1e-12)
+
+
+def test_attention_guidance_costs_one_branch_and_without_weight_or_score_none() -> None:
+    weights = {"joint": branch_weights("joint", 4), "nested": {NEITHER: 0.5, STYLE: 0.5}}
+    for mode, w_a, more in (("joint", 1.0, {DEAF}), ("joint", 0.0, set()), ("nested", 1.0, set())):
+        branches = Branches()
+        guided(branches, weights[mode], w_a=w_a)(Z, torch.full((2,), 0.5))
+        assert [set(asked) for asked in branches.asked] == [set(weights[mode]) | more]
 
 
 def test_halfway_the_details_take_over_from_the_outline() -> None:

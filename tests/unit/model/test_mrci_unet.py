@@ -60,6 +60,18 @@ def test_an_item_alone_is_the_item_in_a_batch() -> None:
     assert torch.allclose(answer(denoiser, z, features)[1:2], alone, rtol=0, atol=1e-12)
 
 
+def test_a_deaf_item_is_one_whose_first_layer_has_no_attention() -> None:
+    """And its neighbour in the batch does not know, to the bit."""
+    denoiser = tiny_denoiser(**SMALL, depths=(2, 1, 1))
+    z, features, style = random(2, 64, CHANNELS), random_features(2, 64), random(2, STYLE, seed=5)
+    usual = denoiser(z, T.expand(2), features, style)
+    deaf = denoiser(z, T.expand(2), features, style, deaf=torch.tensor([False, True]))
+    assert torch.equal(deaf[0], usual[0])
+    assert not torch.allclose(deaf[1], usual[1], rtol=0, atol=1e-6)
+    denoiser.unet.down_1[0].tca = None
+    assert torch.allclose(deaf[1], denoiser(z, T.expand(2), features, style)[1], rtol=0, atol=1e-12)
+
+
 def test_gamma_zero_is_the_network_without_skip_modulation_to_the_bit() -> None:
     modulated, plain = tiny_denoiser(), tiny_denoiser(skip_modulation=False)
     extra = plain.load_state_dict(modulated.state_dict(), strict=False)
