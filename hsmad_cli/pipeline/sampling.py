@@ -228,7 +228,7 @@ def guided_by(settings: SampleConfig, predict: PredictBranches, styled: bool) ->
     """The guidance of `settings` [2.5.2]; not `styled`: with the null style.
 
     A w_S above w_H holds for the outline, in which the words decide who plays. In the details it would only cost
-    notes: there w_S is at most w_H (or 1, which is no guidance). Where w_H is 0, the score is not listened to at all.
+    notes: there w_S is at most w_H (or 1, which is no guidance). Where w_H is 0, attention is not guided.
     """
     w_a = settings.w_a if settings.w_h else 0.0
 

@@ -71,10 +71,8 @@ def test_every_combination_is_a_setting_and_joint_has_one_weight() -> None:
     additive = [(each.w_h, each.w_s) for each in grid if each.guidance == "additive"]
     assert additive == [(0, 1), (4, 1), (0, 2), (4, 2)]
     assert [each.w_h for each in grid if each.guidance == "joint"] == [0, 4]
-    assert [each.temperature for each in guidance_grid("midi", "4", "2", "additive", "8", "1,0.5", "0.7", "1")] == [
-        1,
-        0.5,
-    ]
+    warm = guidance_grid("midi", "4", "2", "additive", "8", "1,0.5", "0.7", "1")
+    assert [each.temperature for each in warm] == [1, 0.5]
     assert [each.rescale for each in guidance_grid("midi", "4", "2", "additive", "8", "1", "0,1", "1")] == [0, 1]
     assert [each.w_a for each in guidance_grid("midi", "4", "2", "additive", "8", "1", "0.7", "0,1")] == [0, 1]
 
