@@ -28,6 +28,8 @@ Guidance = Literal["additive", "nested", "anchored", "joint"]
 GUIDANCES: tuple[Guidance, ...] = get_args(Guidance)
 Sampler = Literal["dpm_solver_2m", "ddim"]
 SAMPLERS: tuple[Sampler, ...] = get_args(Sampler)
+# Of sounds that are read, judged and written, Hz; a codec has its own.
+SAMPLE_RATE = 44100
 WORD = re.compile(r"\s*[A-Za-z][\w.+-]*\s*", re.ASCII)
 
 
@@ -35,7 +37,7 @@ WORD = re.compile(r"\s*[A-Za-z][\w.+-]*\s*", re.ASCII)
 class CodecConfig:
     """The waveform VAE. Encoder and decoder lists run from the audio rate to the latent rate."""
 
-    sample_rate: int = 44100
+    sample_rate: int = SAMPLE_RATE
     strides: tuple[int, ...] = (6, 3, 7, 7)
     encoder_channels: tuple[int, ...] = (64, 128, 224, 320)
     decoder_channels: tuple[int, ...] = (96, 192, 320, 512)

@@ -13,12 +13,12 @@ from hsmad_cli.commands.console import Console
 from hsmad_cli.commands.jobs import sounds_in
 from hsmad_cli.commands.lists import names_of
 from hsmad_cli.commands.references import render_reference
+from hsmad_cli.config import SAMPLE_RATE
 from hsmad_cli.errors import InputError
 
 if TYPE_CHECKING:
     from hsmad_cli.evaluation.codec_eval import CodecUnderTest, Recording
 
-SAMPLE_RATE = 44100
 SETS = ("piano", "ensembles", "bands", "drums")
 LATENT_CODECS = ("vae", "encodec", "dac")
 DEFAULT_CODECS = ["vae", "opus-64", "opus-128", "mp3-64", "mp3-128"]

@@ -9,9 +9,8 @@ import typer
 from hsmad_cli.commands import options
 from hsmad_cli.commands.console import Console
 from hsmad_cli.commands.jobs import Source
+from hsmad_cli.config import SAMPLE_RATE
 from hsmad_cli.errors import InputError, UsageError
-
-SAMPLE_RATE = 44100
 
 
 def plot(

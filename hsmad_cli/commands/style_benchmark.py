@@ -142,7 +142,7 @@ def style_benchmark(
     with Workers(workers) as pool:
         if families:
             learnt = Choice(fit_scores, seconds, start, "train", seed)
-            school = FamilySchool(items, learnt, fit_soundfont or [soundfont], pool, report.failed)
+            school = FamilySchool(items, learnt, fit_soundfont or [soundfont], model, pool, report.failed)
             embed = scoring.embed_audio if scoring else timbre
             ear: Ear | None = Ear(embed, (school.by_family if scoring else school.by_program)(embed))
             chosen = family_clips(items, choice, report.failed)

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from hsmad_cli.evaluation.linear_classifier import LinearClassifier
     from hsmad_cli.evaluation.style_benchmark import PromptedClip
     from hsmad_cli.evaluation.workers import Workers
-    from hsmad_cli.pipeline import EncodedScore
+    from hsmad_cli.pipeline import Codec, EncodedScore
 
 N_PROGRAMS = 128
 PROGRAMS_IN_FAMILY = 8
 EXAMPLES_OF_PROGRAM = 8
-PROGRAM_SHRINKAGE = 0.01
+PROGRAM_SHRINKAGE = 0.0003
 BATCH = 16
 Failed = Callable[[str, "InputError"], object]
 Embed = Callable[["np.ndarray"], "np.ndarray"]
@@ -143,11 +143,13 @@ def _alone(excerpt: Excerpt, program: int) -> PromptedClip:
 
 @dataclass(frozen=True)
 class FamilySchool:
-    """Where an ear learns the GM families: training scores, an equal share by each soundfont."""
+    """Where an ear learns the GM families: training scores, an equal share by each soundfont, each heard as it is
+    rendered and through the codec, so that what a codec takes away is not taken for another instrument."""
 
     items: Sequence[Item]
     choice: Choice
     soundfonts: Sequence[Path]
+    codec: Codec
     workers: Workers
     failed: Failed
 
@@ -160,7 +162,7 @@ class FamilySchool:
 
         clips = self._enough(list(family_clips(self.items, self.choice, self.failed)), len(GM_FAMILIES))
         classes = np.array([GM_FAMILIES.index(clip.kind) for clip in clips])
-        return linear_discriminant(GM_FAMILIES, self._embeddings(clips, embed), classes)
+        return linear_discriminant(GM_FAMILIES, self._embeddings(clips, embed), np.tile(classes, 2))
 
     def by_program(self, embed: Embed) -> LinearClassifier:
         """Fitted on `program_clips`: one class a program; a family is the best of its programs. Raises InputError."""
@@ -172,7 +174,7 @@ class FamilySchool:
         clips = self._enough(list(program_clips(self.items, self.choice, self.failed)), N_PROGRAMS)
         classes = np.arange(len(clips)) % N_PROGRAMS
         names, embeddings = [str(program) for program in range(N_PROGRAMS)], self._embeddings(clips, embed)
-        programs = linear_discriminant(names, embeddings, classes, PROGRAM_SHRINKAGE)
+        programs = linear_discriminant(names, embeddings, np.tile(classes, 2), PROGRAM_SHRINKAGE)
         return LinearClassifier(GM_FAMILIES, programs.weights, programs.bias)
 
     def _enough(self, clips: list[PromptedClip], n_classes: int) -> list[PromptedClip]:
@@ -184,10 +186,10 @@ class FamilySchool:
         return clips
 
     def _embeddings(self, clips: Sequence[PromptedClip], embed: Embed) -> np.ndarray:
-        """What is heard of each clip, [len(clips), D]."""
+        """What is heard of all clips, [2 len(clips), D]: first as they are rendered, then through the codec."""
         import numpy as np
 
-        embeddings = []
+        rendered, coded = [], []
         shares = np.array_split(np.arange(len(clips)), len(self.soundfonts))
         for soundfont, share in zip(self.soundfonts, shares, strict=True):
             for first in range(0, len(share), BATCH):
@@ -195,5 +197,8 @@ class FamilySchool:
                 sounds = [
                     self.workers.submit(render_reference, soundfont, clip.score.notes, clip.seconds) for clip in batch
                 ]
-                embeddings += [embed(sound.result()) for sound in sounds]
-        return np.stack(embeddings)
+                for sound in sounds:
+                    audio = sound.result()
+                    rendered.append(embed(audio))
+                    coded.append(embed(self.codec.decode(self.codec.encode(audio))))
+        return np.stack(rendered + coded)

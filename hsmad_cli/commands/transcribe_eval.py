@@ -12,6 +12,7 @@ import typer
 from hsmad_cli.commands import judging, options
 from hsmad_cli.commands.console import Console
 from hsmad_cli.commands.jobs import Source
+from hsmad_cli.config import SAMPLE_RATE
 from hsmad_cli.errors import InputError, UsageError, WeightsError
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from hsmad_cli.evaluation.evaluate import Evaluation, Piece
     from hsmad_cli.symbolic.notes import NoteTable
-
-SAMPLE_RATE = 44100
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from hsmad_cli.config import SAMPLE_RATE
 from hsmad_cli.datasets import augment
 from hsmad_cli.datasets.captions import captions
 from hsmad_cli.datasets.manifest import Item
@@ -64,7 +65,7 @@ class FactoryOptions:
     """
 
     seconds: float = 48.0
-    sample_rate: int = 44100
+    sample_rate: int = SAMPLE_RATE
     own_share: float = 0.4
     recipe_share: float = 0.32
     captions: int = 6

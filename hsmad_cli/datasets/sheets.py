@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hsmad_cli.config import scales_of
+from hsmad_cli.config import SAMPLE_RATE, scales_of
 from hsmad_cli.datasets.factory import Clip
 from hsmad_cli.symbolic.harmony import chord_targets, key_targets, tempo_targets
 
@@ -21,7 +21,7 @@ NOTE_DTYPES = {
 class Rates:
     """The time axes of a bank: sample_rate in Hz, hop_length in samples per latent frame, ratios (R1, R2)."""
 
-    sample_rate: int = 44100
+    sample_rate: int = SAMPLE_RATE
     hop_length: int = 882
     ratios: tuple[int, int] = (4, 4)
 

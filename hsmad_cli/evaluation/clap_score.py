@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from hsmad_cli.config import SAMPLE_RATE
 from hsmad_cli.errors import WeightsError, extra
 from hsmad_cli.files.audio import resample
-
-SAMPLE_RATE = 44100
 
 
 class Clap:

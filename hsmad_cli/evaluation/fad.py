@@ -12,9 +12,9 @@ from typing import Protocol
 
 import numpy as np
 
+from hsmad_cli.config import SAMPLE_RATE
 from hsmad_cli.errors import InputError
 
-SAMPLE_RATE = 44100
 MEL_SIZE = 2048
 MEL_BANDS = 64
 

@@ -6,10 +6,10 @@ from io import BytesIO
 
 import numpy as np
 
+from hsmad_cli.config import SAMPLE_RATE
 from hsmad_cli.errors import UsageError
 from hsmad_cli.files.audio import resample
 
-SAMPLE_RATE = 44100
 OPUS_RATE = 48000
 LOSSY = ("mp3-64", "mp3-128", "opus-64", "opus-128")
 

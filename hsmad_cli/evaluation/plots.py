@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hsmad_cli.config import SAMPLE_RATE
 from hsmad_cli.errors import ConfigError, extra
 from hsmad_cli.evaluation.note_scores import HeardNotes, match
 from hsmad_cli.symbolic.notes import GM_FAMILIES, LOWEST_PITCH, NoteTable
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-SAMPLE_RATE = 44100
 COLUMNS = 1600
 TOP_PITCH = 111
 STEPS_PER_SEMITONE = 3

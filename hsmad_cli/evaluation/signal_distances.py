@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hsmad_cli.config import SAMPLE_RATE
 from hsmad_cli.files.audio import import_torchaudio
 
-SAMPLE_RATE = 44100
 STFT_SIZES = (512, 1024, 2048)
 MEL_SIZE = 2048
 MEL_BANDS = 128

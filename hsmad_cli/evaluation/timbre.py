@@ -6,9 +6,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from hsmad_cli.config import SAMPLE_RATE
 from hsmad_cli.files.audio import import_torchaudio
 
-SAMPLE_RATE = 44100
 WINDOW = 2048
 HOP = 441
 BANDS = 64

@@ -21,11 +21,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from hsmad_cli.config import SAMPLE_RATE
 from hsmad_cli.errors import UsageError, extra
 from hsmad_cli.evaluation.note_scores import HeardNotes, drum_strikes, pitched_notes
 from hsmad_cli.symbolic.notes import LOWEST_PITCH, N_PITCHES, NoteTable
 
-SAMPLE_RATE = 44100
 DRUM_JUDGE = "librosa-onset"
 JUDGES = ("auto", "transkun", "basic-pitch", DRUM_JUDGE, "piano-transcription", "mt3")
 LAST_PIANO_PROGRAM = 7

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from hsmad_cli.config import SAMPLE_RATE
 from hsmad_cli.errors import ConfigError, InputError, UsageError
 from hsmad_cli.files.ogg import encode_ogg
 from hsmad_cli.files.publish import STDOUT, write_output
@@ -21,7 +22,7 @@ MAX_AUDIO_S = 4 * 3600.0
 
 
 def read_audio(
-    source: Path | str | bytes | BinaryIO, sample_rate: int = 44100, max_s: float = MAX_AUDIO_S
+    source: Path | str | bytes | BinaryIO, sample_rate: int = SAMPLE_RATE, max_s: float = MAX_AUDIO_S
 ) -> np.ndarray:
     """Sound as float32 [2, samples] at `sample_rate`, nominally in -1..1; mono is given to both channels.
 
@@ -93,7 +94,7 @@ def audio_format(target: Path | str) -> str:
 
 
 def write_audio(
-    target: Path | str, audio: np.ndarray, sample_rate: int = 44100, format: str | None = None, force: bool = True
+    target: Path | str, audio: np.ndarray, sample_rate: int = SAMPLE_RATE, format: str | None = None, force: bool = True
 ) -> int:
     """Write float [channels, samples] as WAV or FLAC of 16 bits or as Ogg Vorbis; how many samples were clipped.
 

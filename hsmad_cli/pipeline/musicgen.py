@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hsmad_cli.config import SAMPLE_RATE
 from hsmad_cli.errors import WeightsError, extra
 from hsmad_cli.files.audio import resample
 from hsmad_cli.files.hub import REMOTES, pulled_folder
 from hsmad_cli.pipeline.blocks import Progress, finite, silent
 from hsmad_cli.pipeline.device import choose_device
 
-SAMPLE_RATE = 44100
 MAX_S = 30.0
 TEXT_MODEL, MELODY_MODEL = "musicgen-small", "musicgen-melody"
 CLASSES = {"musicgen": "MusicgenForConditionalGeneration", "musicgen_melody": "MusicgenMelodyForConditionalGeneration"}

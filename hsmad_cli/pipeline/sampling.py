@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -185,6 +185,8 @@ class Pipeline:
         def report(step: int, steps: int, x: Tensor) -> None:
             progress("denoise", step + 1, steps)
 
+        if "event" not in self.config.unet.inject:  # its first layer is deaf anyway
+            settings = replace(settings, w_a=0.0)
         z = song_noise(seed, heard.start, heard.stop, self.codec.latent_channels)[None]
         denoise = guided_by(settings, predict_x, styled=bool(style.strip()))
         sampler = SAMPLERS[settings.sampler]

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from hsmad_cli.config import SAMPLE_RATE
 from hsmad_cli.errors import InputError
 from hsmad_cli.symbolic.notes import NoteTable
 from hsmad_cli.synth.latency import LatencyTable, shipped_latency, strike_early
@@ -62,7 +63,7 @@ class Synthesizer:
     def __init__(
         self,
         soundfont: str | Path | None = None,
-        sample_rate: int = 44100,
+        sample_rate: int = SAMPLE_RATE,
         gain: float = 0.4,
         polyphony: int = 1024,
         latency: LatencyTable | Literal["shipped"] | None = "shipped",

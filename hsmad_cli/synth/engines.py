@@ -8,6 +8,7 @@ from typing import Literal, Protocol, get_args
 
 import numpy as np
 
+from hsmad_cli.config import SAMPLE_RATE
 from hsmad_cli.symbolic.notes import NoteTable
 from hsmad_cli.synth.engine import Mix, Room, Synthesizer
 from hsmad_cli.synth.latency import LatencyTable
@@ -33,7 +34,7 @@ class Engine(Protocol):
 def build_engine(
     name: EngineName,
     soundfont: str | Path | None = None,
-    sample_rate: int = 44100,
+    sample_rate: int = SAMPLE_RATE,
     latency: LatencyTable | Literal["shipped"] | None = "shipped",
 ) -> Engine:
     """The engine of this name, with a soundfont loaded. Raises ConfigError with the cure if it is not installed."""

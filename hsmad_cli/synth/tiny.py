@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from hsmad_cli.config import SAMPLE_RATE
 from hsmad_cli.errors import ConfigError, InputError
 from hsmad_cli.symbolic.notes import NoteTable
 from hsmad_cli.synth.engine import DRUM_BANK, SMALL_ROOM, Mix, Room, nearest_preset, within_peak
@@ -32,7 +33,7 @@ class TinySynthesizer:
     def __init__(
         self,
         soundfont: str | Path | None = None,
-        sample_rate: int = 44100,
+        sample_rate: int = SAMPLE_RATE,
         gain: float = 0.4,
         polyphony: int = 1024,
         latency: LatencyTable | Literal["shipped"] | None = "shipped",

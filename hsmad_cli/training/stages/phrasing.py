@@ -25,15 +25,15 @@ from hsmad_cli.datasets.sentences import (
     synonyms,
     with_slips,
 )
-from hsmad_cli.model.style_encoder import AudioTextModel, BuiltinStyleEncoder
+from hsmad_cli.model.style_encoder import AudioTextModel, BuiltinStyleEncoder, scaled
 from hsmad_cli.model.tokenizer import FIRST_TRIGRAM, PADDING, WordTokenizer, words_of
-from hsmad_cli.training.lexicon import Lexicon
+from hsmad_cli.training.lexicon import OF_NEXT_NAME, Lexicon
 from hsmad_cli.training.randomness import Draw
 
 LONGEST = 96
 VOCABULARY = 8192
 SOURCES = (0.45, 0.35, 0.2)
-OF_LEXICON = 0.5
+OF_LEXICON, BESIDE_A_NAME = 0.5, 0.3
 PLAIN_ITEMS, SYNONYMS, SENTENCES = 0.25, 0.7, 0.6
 
 
@@ -64,8 +64,10 @@ class PhrasingStage:
     ) -> None:
         self.config, self.train, self.device = config, config.train_phrasing, device
         called_otherwise = [name for name, others in synonyms().items() for _ in others]
-        self.sources = [list(captions), called_otherwise, names_of_captions()]
+        self.names = names_of_captions()
+        self.sources = [list(captions), called_otherwise, self.names]
         self.teacher = teacher.text.to(device).eval().requires_grad_(False)
+        self.of_names = self.teacher.encode(self.names)
         self.space_sha256 = space_sha256
         known = teacher.text.config
         self.lexicon = lexicon
@@ -88,12 +90,22 @@ class PhrasingStage:
         meant = self.teacher.encode(captions)
         if self.lexicon is not None:
             for item in np.flatnonzero(generator.uniform(size=len(said)) < OF_LEXICON):
-                phrase = int(generator.integers(len(self.lexicon.phrases)))
-                said[item] = _in_a_sentence(self.lexicon.phrases[phrase], generator)
-                meant[item] = self.lexicon.meant[phrase]
+                phrase, meant[item] = self.of_lexicon(self.lexicon, generator)
+                said[item] = _in_a_sentence(phrase, generator)
         tokens = self.model.text.tokenizer(said)
         longest = int((tokens != PADDING).sum(1).max())
         return PhrasingBatch(tokens[:, :longest].to(self.device), meant)
+
+    def of_lexicon(self, lexicon: Lexicon, generator: np.random.Generator) -> tuple[str, Tensor]:
+        """A phrase and its meaning [D]; some beside a name, which counts most, as in "jazz, late at night"."""
+        drawn = int(generator.integers(len(lexicon.phrases)))
+        phrase, meant = lexicon.phrases[drawn], lexicon.meant[drawn]
+        if generator.uniform() >= BESIDE_A_NAME:
+            return phrase, meant
+        name = int(generator.integers(len(self.names)))
+        pair = [self.names[name], phrase][:: 1 if generator.uniform() < 0.5 else -1]
+        comma = ", " if generator.uniform() < 0.5 else " "
+        return comma.join(pair), scaled(self.of_names[name] + OF_NEXT_NAME * meant.to(self.device))
 
     def _caption(self, generator: np.random.Generator) -> str:
         """One of a clip, a name once for each of its synonyms, or any name alone."""

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from hsmad_cli.config import Config, StyleConfig, TrainConfig
 from hsmad_cli.datasets.sentences import learnt_phrases
 from hsmad_cli.files.checkpoint import file_sha256, halved, save_checkpoint, style_space
 from hsmad_cli.model.style_encoder import AudioTextModel, BuiltinStyleEncoder, scaled
 from hsmad_cli.model.tokenizer import words_of
-from hsmad_cli.training.lexicon import Lexicon
+from hsmad_cli.training.lexicon import OF_NEXT_NAME, Lexicon
 from hsmad_cli.training.loop import train
 from hsmad_cli.training.parallel import Workers
 from hsmad_cli.training.randomness import Draw
-from hsmad_cli.training.stages.phrasing import OF_LEXICON, PhrasingStage, doubled_to, more_words
+from hsmad_cli.training.stages.phrasing import BESIDE_A_NAME, OF_LEXICON, PhrasingStage, doubled_to, more_words
 
 CPU = torch.device("cpu")
 WORDS = ["church", "jazz", "organ", "piano", "quiet", "trio"]
@@ -77,7 +79,22 @@ def test_a_share_of_the_items_is_of_the_lexicon() -> None:
     taught = stage(Lexicon(["zither"], meant))
     batches = [taught.batch(step, Draw(0, step)) for step in range(20)]
     share = torch.cat([(batch.meant == meant).all(1) for batch in batches]).float().mean()
-    assert float(share) == pytest.approx(OF_LEXICON, abs=0.06)
+    assert float(share) == pytest.approx(OF_LEXICON * (1 - BESIDE_A_NAME), abs=0.06)
+
+
+def test_beside_a_name_a_phrase_only_colours_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hsmad_cli.training.stages.phrasing.BESIDE_A_NAME", 1.0)
+    meant = scaled(torch.ones(1, STYLE.width))
+    lexicon = Lexicon(["zither"], meant)
+    taught = stage(lexicon)
+    for seed in range(20):
+        said, combined = taught.of_lexicon(lexicon, np.random.default_rng(seed))
+        name = said.replace("zither", "").strip(", ")
+        assert said in {f"{name}{comma}zither" for comma in (", ", " ")} | {
+            f"zither{comma}{name}" for comma in (", ", " ")
+        }
+        expected = functional.normalize(taught.teacher.encode([name])[0] + OF_NEXT_NAME * meant[0], dim=0)
+        torch.testing.assert_close(combined, expected * STYLE.width**0.5)
 
 
 def test_a_small_vocabulary_takes_as_many_words_as_it_has_room_for() -> None:
