@@ -14,6 +14,7 @@ from hsmad_cli.commands import options
 from hsmad_cli.commands.console import Console
 from hsmad_cli.commands.jobs import STDIN, Job, Source, plan_jobs, run_jobs, with_takes
 from hsmad_cli.commands.scores import is_score, read_roll, report_ledger
+from hsmad_cli.config import SAMPLE_RATE
 from hsmad_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def musicgen(
     The weights are Meta's, licensed CC BY-NC 4.0: no commercial use. `hsmad weights pull musicgen-small` fetches them.
     """
     from hsmad_cli.files.audio import audio_format, write_audio
-    from hsmad_cli.pipeline.musicgen import MAX_S, MELODY_MODEL, SAMPLE_RATE, TEXT_MODEL, musicgen_folder
+    from hsmad_cli.pipeline.musicgen import MAX_S, MELODY_MODEL, TEXT_MODEL, musicgen_folder
     from hsmad_cli.synth.engine import within_peak
     from hsmad_cli.synth.engines import build_engine
 
@@ -160,7 +161,6 @@ def _read_score(console: Console, engine: Callable[[], Engine], max_minutes: flo
 
 def _read_sound(source: Source) -> Material:
     from hsmad_cli.files.audio import read_audio
-    from hsmad_cli.pipeline.musicgen import SAMPLE_RATE
 
     audio = read_audio(source.content(), SAMPLE_RATE)
     return Material("", audio.shape[1] / SAMPLE_RATE, lambda: audio)

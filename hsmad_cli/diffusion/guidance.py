@@ -5,8 +5,8 @@ one. Each mode is a sum of branches whose coefficients add up to one, so it may 
 it, after Lin et al. (2023), may not: it is a matter of x, the music.
 
 Attention guidance compares the denoiser with itself, as perturbed-attention guidance does (Ahn et al., 2024): a *deaf*
-branch has its conditions, but its first layer does not hear the score. The way from there leads to notes that are told
-apart better, and away from no condition, so it changes the timbre less than more of w_H would.
+branch has its conditions, but its first layer does without its temporal cross-attention. The way from there leads to
+notes that are told apart better, and away from no condition, so it changes the timbre less than more of w_H would.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from hsmad_cli.config import SAMPLE_RATE
 from hsmad_cli.evaluation.benchmark import (
     AUDIBLE_F1,
     CODEC,
@@ -25,7 +26,7 @@ from hsmad_cli.evaluation.benchmark import (
 )
 from hsmad_cli.evaluation.lossy import decode_lossy, encode_lossy
 from hsmad_cli.evaluation.note_scores import HeardNotes, Timing, paired_errors
-from hsmad_cli.evaluation.signal_distances import SAMPLE_RATE, signal_distances
+from hsmad_cli.evaluation.signal_distances import signal_distances
 from hsmad_cli.evaluation.workers import Workers, done_here
 from hsmad_cli.files.audio import resample
 

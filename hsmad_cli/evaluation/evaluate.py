@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from hsmad_cli.config import SAMPLE_RATE
 from hsmad_cli.evaluation.note_scores import HeardNotes, NoteScores, Timing, paired_errors, score_notes
 from hsmad_cli.evaluation.statistics import mean_interval, ratio_interval
-from hsmad_cli.evaluation.transcriber import SAMPLE_RATE, choose_judge, load_judge, written_notes
+from hsmad_cli.evaluation.transcriber import choose_judge, load_judge, written_notes
 from hsmad_cli.symbolic.notes import NoteTable
 
 Sound = np.ndarray | HeardNotes

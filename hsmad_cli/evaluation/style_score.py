@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hsmad_cli.evaluation.clap_score import SAMPLE_RATE, unit, windows
+from hsmad_cli.config import SAMPLE_RATE
+from hsmad_cli.evaluation.clap_score import unit, windows
 from hsmad_cli.evaluation.linear_classifier import LinearClassifier
 from hsmad_cli.files.audio import resample
 from hsmad_cli.files.checkpoint import load_checkpoint, of_this_version

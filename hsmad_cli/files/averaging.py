@@ -8,12 +8,14 @@ noise; nothing here can tell.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from hsmad_cli.config import DenoiserConfig, from_dict
 from hsmad_cli.errors import WeightsError
 from hsmad_cli.files.checkpoint import load_checkpoint, read_header
 
@@ -44,10 +46,12 @@ def averaged(paths: Sequence[Path]) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _as_played(value: Any) -> Any:
-    """A value of a header; of a denoiser's config without the score encoder's dropout, which acts in training alone."""
+    """A value of a header; a denoiser's config with the defaults of what older versions did not write, and without the
+    score encoder's dropout, which acts in training alone."""
     if not isinstance(value, Mapping) or "hse" not in value:
         return value
-    return {**value, "hse": {**value["hse"], "dropout": 0.0}}
+    config = from_dict(DenoiserConfig, value)
+    return replace(config, hse=replace(config.hse, dropout=0.0))
 
 
 def _check_alike(

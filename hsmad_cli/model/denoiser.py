@@ -18,6 +18,9 @@ N_KEYS = 24
 class Denoiser(nn.Module):
     """All that learns in the denoiser stage. `style_width` is D of F_style, `d_in` the width of the score's roll."""
 
+    # What a denoiser without them may become: they begin as zeros.
+    silent_at_first = ("unet.style_of_score.weight",)
+
     def __init__(self, config: DenoiserConfig, latent_channels: int, style_width: int, d_in: int) -> None:
         super().__init__()
         width = config.hse.width
@@ -66,7 +69,7 @@ class Denoiser(nn.Module):
         """Prediction [B, T_H, C] of the objective's target (noise or v) for z [B, T_H, C] at diffusion time t [B].
 
         `start` is the absolute frame of z's first frame when z is a block of a song, a multiple of R1 R2. `deaf`: [B]
-        bool, the items whose first layer does not hear the score.
+        bool, the items whose first layer does without its TCA.
         Time axes that do not match raise ValueError with the numbers.
         """
         return self.unet(z, t, features, style, start, deaf)
@@ -75,6 +78,11 @@ class Denoiser(nn.Module):
         """The blocks where the time goes; alike by kind and level, so compiling them one by one is quick."""
         kinds = ConformerBlock | TransformerBlock | Layer | UpEntry
         return [module for module in self.modules() if isinstance(module, kinds)]
+
+    @property
+    def can_be_deaf(self) -> bool:
+        """Whether the first layer has a TCA to do without."""
+        return self.unet.down_1[0].tca is not None
 
     @property
     def receptive_field(self) -> int | None:

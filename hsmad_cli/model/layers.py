@@ -220,7 +220,7 @@ class FeedForward(nn.Sequential):
 class FiLM(nn.Module):
     """Scale and shift of every channel by a condition c [2.4]: x (1 + a) + b, (a, b) = W c, at first near x.
 
-    x: [B, T, D]. condition: [B, D_condition].
+    x: [B, T, D]. condition: [B, D_condition], or [B, T', D_condition] where T' divides T: each holds for T / T' frames.
     """
 
     def __init__(self, width: int, condition_width: int) -> None:
@@ -230,8 +230,9 @@ class FiLM(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        scale, shift = self.linear(condition)[:, None].to(x.dtype).chunk(2, dim=-1)
-        return torch.addcmul(shift, x, 1 + scale)
+        conditions = condition if condition.ndim == 3 else condition[:, None]
+        scale, shift = self.linear(conditions).to(x.dtype)[:, :, None].chunk(2, dim=-1)
+        return torch.addcmul(shift, x.unflatten(1, (conditions.shape[1], -1)), 1 + scale).flatten(1, 2)
 
 
 class TimestepEmbedding(nn.Module):

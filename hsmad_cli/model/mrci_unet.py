@@ -101,6 +101,12 @@ class MRCIUNet(nn.Module):
         high, middle, low = config.widths
         self.timestep = TimestepEmbedding(config.condition_width)
         self.style = nn.Sequential(nn.LayerNorm(style_width), nn.Linear(style_width, config.condition_width), nn.SiLU())
+        self.style_of_score = None
+        if config.global_film:
+            if "global" not in config.inject:
+                raise ValueError("unet.global_film needs the global level in unet.inject")
+            self.style_of_score = nn.Linear(score_width, config.condition_width, bias=False)
+            nn.init.zeros_(self.style_of_score.weight)
         self.input = nn.Linear(latent_channels, high)
         self.down_1 = self._block(0, score_width)
         self.to_middle = Downsample(high, middle, ratios[0])
@@ -130,11 +136,11 @@ class MRCIUNet(nn.Module):
     ) -> Tensor:
         """z: [B, T_H, C], t: [B] in 0..1, style: [B, D_style], start: absolute frame of z's first, multiple of R1 R2.
 
-        deaf: [B] bool, the items whose first layer does not hear the score. Returns [B, T_H, C]. Time axes that do not
+        deaf: [B] bool, the items whose first layer does without its TCA. Returns [B, T_H, C]. Time axes that do not
         match raise ValueError with the numbers.
         """
         high, middle, low = self._level_scores(z, features, start)
-        condition = self.timestep(t), self.style(style)
+        condition = self.timestep(t), self._style_code(style, features)
         first, *others = self.down_1
         x = first(self.input(z), *condition, high, deaf)
         x = skip_1 = _run(others, x, *condition, high)
@@ -145,6 +151,11 @@ class MRCIUNet(nn.Module):
         x = self.up_1_entry(self.from_middle(x), skip_1, high)
         x = _run(self.up_1, x, *condition, high)
         return self.output(x)
+
+    def _style_code(self, style: Tensor, features: ScoreFeatures) -> Tensor:
+        """The code that FiLM reads: [B, W], or [B, T_L, W] where F_global has a part in it."""
+        code: Tensor = self.style(style)
+        return code if self.style_of_score is None else code[:, None] + self.style_of_score(features.global_)
 
     def _level_scores(self, z: Tensor, features: ScoreFeatures, start: int) -> list[LevelScore]:
         n_frames, scales = z.shape[1], scales_of(self.ratios)

@@ -37,7 +37,7 @@ class StyleEncoder(Protocol):
 
 
 def scaled(vector: Tensor) -> Tensor:
-    """[B, D] -> the same directions with length sqrt(D), so that a component has unit scale."""
+    """[..., D] -> the same directions with length sqrt(D), so that a component has unit scale."""
     return F.normalize(vector.float(), dim=-1) * math.sqrt(vector.shape[-1])
 
 

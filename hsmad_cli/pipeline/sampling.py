@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -185,10 +185,8 @@ class Pipeline:
         def report(step: int, steps: int, x: Tensor) -> None:
             progress("denoise", step + 1, steps)
 
-        if "event" not in self.config.unet.inject:  # its first layer is deaf anyway
-            settings = replace(settings, w_a=0.0)
         z = song_noise(seed, heard.start, heard.stop, self.codec.latent_channels)[None]
-        denoise = guided_by(settings, predict_x, styled=bool(style.strip()))
+        denoise = guided_by(settings, predict_x, styled=bool(style.strip()), attentive=self.denoiser.can_be_deaf)
         sampler = SAMPLERS[settings.sampler]
         latent = sampler(denoise, z, settings.steps, temperature=settings.temperature, callback=report)
         return finite(latent[0].numpy(), "the latents", LESS_GUIDANCE)
@@ -226,13 +224,13 @@ class Pipeline:
         )
 
 
-def guided_by(settings: SampleConfig, predict: PredictBranches, styled: bool) -> Denoise:
-    """The guidance of `settings` [2.5.2]; not `styled`: with the null style.
+def guided_by(settings: SampleConfig, predict: PredictBranches, styled: bool, attentive: bool = True) -> Denoise:
+    """The guidance of `settings` [2.5.2]; not `styled`: with the null style; not `attentive`: no attention to guide.
 
     A w_S above w_H holds for the outline, in which the words decide who plays. In the details it would only cost
     notes: there w_S is at most w_H (or 1, which is no guidance). Where w_H is 0, attention is not guided.
     """
-    w_a = settings.w_a if settings.w_h else 0.0
+    w_a = settings.w_a if settings.w_h and attentive else 0.0
 
     def guided_with(w_s: float) -> Denoise:
         weights = branch_weights(settings.guidance, settings.w_h, w_s)

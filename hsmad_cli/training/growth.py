@@ -1,4 +1,4 @@
-"""Weights that were trained on narrower latents, as the beginning of a model of wider ones."""
+"""Weights of a smaller model, as the beginning of one that does the same until it learns more."""
 
 from __future__ import annotations
 
@@ -26,6 +26,12 @@ def grown(tensors: Mapping[str, Tensor], model: nn.Module, narrow: int, wide: in
     wider = {name: _grown(tensor, own[name], narrow, wide) for name, tensor in tensors.items() if name in own}
     fresh = {name: own[name] for name in own.keys() & tensors.keys() & STATISTICS}
     return {**tensors, **wider, **fresh}
+
+
+def with_silent_parts(tensors: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """The tensors, and the model's own of parts that are `silent_at_first` where they lack them."""
+    own, silent = model.state_dict(), getattr(model, "silent_at_first", ())
+    return {name: own[name] for name in silent if name in own} | dict(tensors)
 
 
 def _grown(old: Tensor, own: Tensor, narrow: int, wide: int) -> Tensor:

@@ -8,11 +8,13 @@ Both become vectors of our space, for a text tower to learn by.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from hsmad_cli.datasets.recipes import recipes
 from hsmad_cli.datasets.sentences import names_of_captions, phrases, synonyms, taught_otherwise
 from hsmad_cli.errors import WeightsError
 from hsmad_cli.files.text_models import SentenceModel
@@ -73,6 +75,16 @@ def _words(model: SentenceModel, teacher: StyleEncoder, words: Sequence[str]) ->
     if not len(kept):
         raise WeightsError("to this language model nothing is near the names of styles", "it must know English")
     return [words[n] for n in kept.tolist()], meaning(nearness[kept], teacher.encode(names)[neighbours[kept]])
+
+
+def contains_held_out(text: str) -> bool:
+    """Whether a phrase that recipes hold out stands in a text, word for word."""
+    return any(phrase in f" {' '.join(words_of(text))} " for phrase in _held_out())
+
+
+@cache
+def _held_out() -> tuple[str, ...]:
+    return tuple(f" {' '.join(words_of(phrase))} " for recipe in recipes() for phrase in recipe.held_out)
 
 
 def _key(phrase: str) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from hsmad_cli.files.publish import append_line, write_bytes
 from hsmad_cli.model.precision import autocast
 from hsmad_cli.training.capture import CapturedLoss, CapturedMove
 from hsmad_cli.training.ema import EMA
-from hsmad_cli.training.growth import grown, latent_channels
+from hsmad_cli.training.growth import grown, latent_channels, with_silent_parts
 from hsmad_cli.training.metrics import Meter, keep_lines_until
 from hsmad_cli.training.muon import Muon
 from hsmad_cli.training.parallel import Workers
@@ -230,7 +230,8 @@ class Run:
                 optimiser.state[parameter] = state
 
     def start_from(self, path: Path) -> None:
-        """Take only the model's weights: the EMA of a state, or a checkpoint, also one of fewer latent channels."""
+        """Take only the model's weights: the EMA of a state, or a checkpoint, also one of fewer latent channels or
+        without parts that are silent at first."""
         if read_header(path)["kind"] == "training":
             tensors, _ = load_checkpoint(path, "training")
             weights = _under(tensors, f"model/{self.model_name}/") | _under(tensors, "ema/")
@@ -241,7 +242,7 @@ class Run:
                 if self.config.frozen:
                     raise ConfigError(f"{path}: {narrow} latent channels, and frozen parts cannot learn {wide}")
                 weights = grown(weights, self.model, narrow, wide)
-        fill(self.model, weights, str(path))
+        fill(self.model, with_silent_parts(weights, self.model), str(path))
         self.ema.reset()
 
     def save(self, run_dir: Path) -> None:

@@ -27,7 +27,7 @@ from hsmad_cli.datasets.sentences import (
 )
 from hsmad_cli.model.style_encoder import AudioTextModel, BuiltinStyleEncoder, scaled
 from hsmad_cli.model.tokenizer import FIRST_TRIGRAM, PADDING, WordTokenizer, words_of
-from hsmad_cli.training.lexicon import OF_NEXT_NAME, Lexicon
+from hsmad_cli.training.lexicon import OF_NEXT_NAME, Lexicon, contains_held_out
 from hsmad_cli.training.randomness import Draw
 
 LONGEST = 96
@@ -99,13 +99,15 @@ class PhrasingStage:
     def of_lexicon(self, lexicon: Lexicon, generator: np.random.Generator) -> tuple[str, Tensor]:
         """A phrase and its meaning [D]; some beside a name, which counts most, as in "jazz, late at night"."""
         drawn = int(generator.integers(len(lexicon.phrases)))
-        phrase, meant = lexicon.phrases[drawn], lexicon.meant[drawn]
+        phrase, meant = lexicon.phrases[drawn], lexicon.meant[drawn].to(self.device)
         if generator.uniform() >= BESIDE_A_NAME:
             return phrase, meant
         name = int(generator.integers(len(self.names)))
         pair = [self.names[name], phrase][:: 1 if generator.uniform() < 0.5 else -1]
-        comma = ", " if generator.uniform() < 0.5 else " "
-        return comma.join(pair), scaled(self.of_names[name] + OF_NEXT_NAME * meant.to(self.device))
+        both = (", " if generator.uniform() < 0.5 else " ").join(pair)
+        if contains_held_out(both):
+            return phrase, meant
+        return both, scaled(self.of_names[name] + OF_NEXT_NAME * meant)
 
     def _caption(self, generator: np.random.Generator) -> str:
         """One of a clip, a name once for each of its synonyms, or any name alone."""

@@ -49,6 +49,15 @@ def test_runs_with_and_without_dropout_have_a_mean_that_is_played_by_the_last(tm
     assert header["config"] == settings[-1]
 
 
+def test_what_an_older_version_did_not_write_has_its_default(tmp_path: Path) -> None:
+    old, new = {"hse": {"width": 8}}, {"hse": {"width": 8}, "unet": {"global_film": False}}
+    paths = [saved(tmp_path / str(n), [1.0 + n, 0.0], 1.0, config=config) for n, config in enumerate((old, new))]
+    assert averaged(paths)[0]["weight"].tolist() == [1.5, 0.0]
+    other = saved(tmp_path / "other", [0.0, 0.0], 1.0, config={"hse": {"width": 8}, "unet": {"global_film": True}})
+    with pytest.raises(WeightsError, match="its config is not that of the last"):
+        averaged([other, paths[0]])
+
+
 @pytest.mark.parametrize("copies", [2, 3])
 def test_the_mean_of_copies_is_the_copy_to_the_bit(copies: int, tmp_path: Path) -> None:
     path = saved(tmp_path / "1", [0.1, -0.0], 1.0)

@@ -171,6 +171,12 @@ def test_film_starts_near_the_identity_and_moves_every_frame_alike() -> None:
     assert float((film(x, condition) - x).detach().abs().max()) < 0.5
 
 
+def test_a_condition_of_fewer_frames_holds_for_several() -> None:
+    film, x, condition = FiLM(8, 4).double(), random(2, 6, 8), random(2, 3, 4)
+    scale, shift = film.linear(condition.repeat_interleave(2, dim=1)).chunk(2, dim=-1)
+    assert close(film(x, condition), x * (1 + scale) + shift)
+
+
 def test_timesteps_that_differ_by_a_thousandth_are_told_apart() -> None:
     embedding = TimestepEmbedding(32)
     code = embedding(torch.tensor([0.5, 0.501]))

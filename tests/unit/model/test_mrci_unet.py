@@ -68,8 +68,38 @@ def test_a_deaf_item_is_one_whose_first_layer_has_no_attention() -> None:
     deaf = denoiser(z, T.expand(2), features, style, deaf=torch.tensor([False, True]))
     assert torch.equal(deaf[0], usual[0])
     assert not torch.allclose(deaf[1], usual[1], rtol=0, atol=1e-6)
+    assert denoiser.can_be_deaf
     denoiser.unet.down_1[0].tca = None
+    assert not denoiser.can_be_deaf
     assert torch.allclose(deaf[1], denoiser(z, T.expand(2), features, style)[1], rtol=0, atol=1e-12)
+
+
+def with_global_film(silent: bool = False) -> Denoiser:
+    denoiser = tiny_denoiser(**SMALL, global_film=True)
+    if not silent:
+        denoiser.unet.style_of_score.weight.data = random(*denoiser.unet.style_of_score.weight.shape, seed=9)
+    return denoiser
+
+
+def test_global_film_begins_as_the_network_without_it() -> None:
+    z, features = random(1, 64, CHANNELS), random_features(1, 64)
+    silent, plain = with_global_film(silent=True), tiny_denoiser(**SMALL)
+    plain.load_state_dict({name: silent.state_dict()[name] for name in plain.state_dict()})
+    assert torch.allclose(answer(silent, z, features), answer(plain, z, features), rtol=0, atol=1e-12)
+    assert not torch.allclose(answer(with_global_film(), z, features), answer(silent, z, features), rtol=0, atol=1e-3)
+
+
+def test_with_global_film_a_block_with_its_halo_is_the_whole() -> None:
+    denoiser = with_global_film()
+    z, features, halo = random(1, 768, CHANNELS), random_features(1, 768), denoiser.receptive_field
+    first, last = 352 - halo, 416 + halo
+    block = answer(denoiser, z[:, first:last], sliced(features, first, last), first)
+    assert torch.allclose(block[:, halo:-halo], answer(denoiser, z, features)[:, 352:416], rtol=0, atol=1e-12)
+
+
+def test_global_film_without_the_global_level_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs the global level"):
+        tiny_denoiser(global_film=True, inject=("event", "local"))
 
 
 def test_gamma_zero_is_the_network_without_skip_modulation_to_the_bit() -> None:

@@ -12,9 +12,10 @@ from torch import nn
 from hsmad_cli.config import CodecConfig, load_preset
 from hsmad_cli.errors import ConfigError, WeightsError
 from hsmad_cli.files.checkpoint import fill, save_checkpoint
+from hsmad_cli.model.denoiser import Denoiser
 from hsmad_cli.model.mrci_unet import MRCIUNet
 from hsmad_cli.model.vae import VAE
-from hsmad_cli.training.growth import grown, latent_channels
+from hsmad_cli.training.growth import grown, latent_channels, with_silent_parts
 from hsmad_cli.training.loop import Run
 from hsmad_cli.training.parallel import Workers
 from hsmad_cli.training.stages.vae import VAEStage
@@ -65,6 +66,20 @@ def test_a_wider_unet_answers_the_old_channels_as_before() -> None:
     torch.testing.assert_close(unets[1].input(z), unets[0].input(z[:, :NARROW]))
     hidden = torch.randn(3, TINY.denoiser.unet.widths[0])
     torch.testing.assert_close(unets[1].output(hidden)[:, :NARROW], unets[0].output(hidden))
+
+
+def test_a_denoiser_without_a_part_that_begins_silent_may_become_one_with_it_and_no_other() -> None:
+    plain, larger = (
+        Denoiser(replace(TINY.denoiser, unet=replace(TINY.denoiser.unet, global_film=film)), NARROW, 8, 16)
+        for film in (False, True)
+    )
+    fill(larger, with_silent_parts(plain.state_dict(), larger), "plain")
+    assert not larger.unet.style_of_score.weight.any()
+    assert torch.equal(larger.unet.input.weight, plain.unet.input.weight)
+    weights = plain.state_dict()
+    del weights["unet.input.bias"]
+    with pytest.raises(WeightsError, match=r"1 tensors missing, first 'unet\.input\.bias'"):
+        fill(larger, with_silent_parts(weights, larger), "plain")
 
 
 def test_channels_by_their_headers() -> None:

@@ -10,11 +10,12 @@ import torch
 from torch.nn import functional
 
 from hsmad_cli.config import Config, StyleConfig, TrainConfig
+from hsmad_cli.datasets.recipes import recipes
 from hsmad_cli.datasets.sentences import learnt_phrases
 from hsmad_cli.files.checkpoint import file_sha256, halved, save_checkpoint, style_space
 from hsmad_cli.model.style_encoder import AudioTextModel, BuiltinStyleEncoder, scaled
 from hsmad_cli.model.tokenizer import words_of
-from hsmad_cli.training.lexicon import OF_NEXT_NAME, Lexicon
+from hsmad_cli.training.lexicon import OF_NEXT_NAME, Lexicon, contains_held_out
 from hsmad_cli.training.loop import train
 from hsmad_cli.training.parallel import Workers
 from hsmad_cli.training.randomness import Draw
@@ -87,14 +88,27 @@ def test_beside_a_name_a_phrase_only_colours_it(monkeypatch: pytest.MonkeyPatch)
     meant = scaled(torch.ones(1, STYLE.width))
     lexicon = Lexicon(["zither"], meant)
     taught = stage(lexicon)
-    for seed in range(20):
+    forms = set()
+    for seed in range(40):
         said, combined = taught.of_lexicon(lexicon, np.random.default_rng(seed))
         name = said.replace("zither", "").strip(", ")
-        assert said in {f"{name}{comma}zither" for comma in (", ", " ")} | {
-            f"zither{comma}{name}" for comma in (", ", " ")
-        }
+        forms.add(said.replace(name, "name"))
         expected = functional.normalize(taught.teacher.encode([name])[0] + OF_NEXT_NAME * meant[0], dim=0)
         torch.testing.assert_close(combined, expected * STYLE.width**0.5)
+    assert forms == {"name, zither", "name zither", "zither, name", "zither name"}
+
+
+def test_no_pair_says_what_is_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hsmad_cli.training.stages.phrasing.BESIDE_A_NAME", 1.0)
+    held_out = recipes()[0].held_out[0]
+    start, end = held_out.rsplit(" ", 1)
+    monkeypatch.setattr("hsmad_cli.training.stages.phrasing.names_of_captions", lambda: [end])
+    lexicon = Lexicon([start], scaled(torch.ones(1, STYLE.width)))
+    taught = stage(lexicon)
+    said = {taught.of_lexicon(lexicon, np.random.default_rng(seed))[0] for seed in range(40)}
+    assert start in said
+    assert not any(contains_held_out(each) for each in said)
+    assert contains_held_out(f"some {held_out}, please")
 
 
 def test_a_small_vocabulary_takes_as_many_words_as_it_has_room_for() -> None:
