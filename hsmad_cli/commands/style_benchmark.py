@@ -91,7 +91,8 @@ def style_benchmark(
     alone (--instruments free). A scorer that nobody plays by names the style of each sound among all: top 1, top 5;
     without one the table says only how well the notes are played. With --families every score is played on one program
     of each GM family (--instruments midi, the score's own caption), and a classifier of the scorer's embeddings names
-    the family, or without a scorer one of plain timbre. LIST is values with commas between.
+    the family, or without a scorer one of plain timbre, which has heard training scores, plain and through the codec.
+    LIST is values with commas between.
     """
     from hsmad_cli.commands.style_sounds import FamilySchool, PromptedPlayers, StyleClips, family_clips
     from hsmad_cli.datasets.excerpts import Choice

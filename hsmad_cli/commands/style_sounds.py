@@ -200,5 +200,5 @@ class FamilySchool:
                 for sound in sounds:
                     audio = sound.result()
                     rendered.append(embed(audio))
-                    coded.append(embed(self.codec.decode(self.codec.encode(audio))))
+                    coded.append(embed(self.codec.decode(self.codec.encode(audio))[:, : audio.shape[1]]))
         return np.stack(rendered + coded)
