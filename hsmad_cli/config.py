@@ -77,8 +77,8 @@ class UNetConfig:
     """MRCI U-Net [2.3, figure 1]: widths at T_H, T_M, T_L; layers a down block (= an up block) and in the bottleneck.
 
     `condition_width` is the width of the timestep and style codes. Layer n of the bottleneck has dilation
-    `bottleneck_dilation ** n`. `global_film`: a linear map of F_global is added to the style
-    code, frame by frame of T_L.
+    `bottleneck_dilation ** n`. `global_film`: a linear map of F_global, frame by frame of T_L, is added to the
+    style code.
     """
 
     widths: tuple[int, int, int] = (384, 320, 320)

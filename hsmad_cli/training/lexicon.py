@@ -79,7 +79,8 @@ def _words(model: SentenceModel, teacher: StyleEncoder, words: Sequence[str]) ->
 
 def contains_held_out(text: str) -> bool:
     """Whether a phrase that recipes hold out stands in a text, word for word."""
-    return any(phrase in f" {' '.join(words_of(text))} " for phrase in _held_out())
+    said = f" {' '.join(words_of(text))} "
+    return any(phrase in said for phrase in _held_out())
 
 
 @cache
